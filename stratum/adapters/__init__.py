@@ -1,0 +1,1 @@
+"""What touches the world: disks, databases, processes, sockets, the S3 wire protocol."""

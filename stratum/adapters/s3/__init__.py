@@ -1,0 +1,1 @@
+"""The S3 wire protocol, sans-IO: bytes and headers in, domain values out, and back."""

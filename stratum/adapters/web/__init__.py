@@ -1,0 +1,1 @@
+"""HTTP: the connection loop, the ASGI front and the handlers that join S3 to the use cases."""

@@ -1,0 +1,344 @@
+"""Bytes to copies and back: the only module that knows where a volume's bytes physically are.
+
+A copy is staged (durable, invisible), then the journal commits it, then it is published. Memory
+is bounded: a PUT of any size holds at most two stripe buffers, a GET one stripe.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import trio
+
+from stratum.app.extents import CLEANUP_LIMIT_S, ExtentReader, ExtentWriter
+from stratum.app.together import together
+from stratum.domain import stripes
+from stratum.domain.catalog import copy_key
+from stratum.domain.errors import (
+    DiskFailed,
+    InsufficientDisks,
+    RemoteFailed,
+    ShardNotFound,
+    StratumError,
+)
+from stratum.domain.names import ExtentId, Tier
+from stratum.domain.ranges import Span
+from stratum.domain.stripes import STRIPE_SIZE_BYTES, ErasureProfile
+from stratum.domain.volume import Extent, Location, RemoteObject, ShardRecord
+from stratum.ports import Buffer, ByteSource, Codec, RemoteStore, ShardStore, StripeBuffer
+
+REMOTE_MAGIC = b"STRATUMR"
+REMOTE_PIECE_BYTES = 1 << 20
+"""How much of a volume is in memory at once on its way to the remote tier."""
+
+log = logging.getLogger("stratum.datapath")
+
+Describe = Callable[[Extent], ShardRecord]
+Damage = Callable[[Tier, Extent, int, str], None]
+
+
+class DataPath:
+    """Copies on disks and in the remote tier.
+
+    `large_writes` bounds how many writes of more than one stripe run at once; each needs two
+    buffers of the codec's pool, so it must be at most half the pool's size.
+    """
+
+    def __init__(
+        self,
+        disks: Mapping[Tier, Sequence[ShardStore]],
+        remote: RemoteStore | None,
+        codec: Codec,
+        encode_record: Callable[[ShardRecord], bytes],
+        *,
+        profile: ErasureProfile,
+        write_quorum: int,
+        large_writes: int,
+        on_damage: Damage,
+        stripe_size_bytes: int = STRIPE_SIZE_BYTES,
+    ) -> None:
+        self._disks = disks
+        self._remote = remote
+        self._codec = codec
+        self._encode_record = encode_record
+        self._profile = profile
+        self._quorum = write_quorum
+        self._large_writes = trio.Semaphore(large_writes)
+        self._on_damage = on_damage
+        self._stripe_size_bytes = stripe_size_bytes
+        self._readers: Counter[str] = Counter()
+
+    @property
+    def tiers(self) -> frozenset[Tier]:
+        """Tiers that are configured."""
+        return frozenset(self._disks) | ({Tier.COLD} if self._remote else frozenset())
+
+    # -- writing --------------------------------------------------------------------------------
+    async def stage(
+        self,
+        tier: Tier,
+        copy_id: ExtentId,
+        size_bytes: int | None,
+        source: ByteSource,
+        describe: Describe,
+    ) -> Location:
+        """Write all of `source` as copy `copy_id` on a tier: durable, not yet published.
+
+        `describe` is called once, when all bytes are read (for the remote tier before the first,
+        where `size_bytes` must be known). Raises InsufficientDisks, RemoteFailed and whatever the
+        source raises; then, or when cancelled, nothing is left behind.
+        """
+        if tier is Tier.COLD:
+            return await self._stage_remote(copy_id, size_bytes, source, describe)
+        writer = ExtentWriter(
+            self._disks_of(tier),
+            self._codec,
+            copy_id,
+            self._profile,
+            self._stripe_size_bytes,
+            self._quorum,
+        )
+        try:
+            if size_bytes is not None and size_bytes < self._stripe_size_bytes:
+                extent = await self._write_one_stripe(writer, source, describe)
+            else:
+                async with self._large_writes:
+                    extent = await self._write_stripes(writer, source, describe)
+        except BaseException:
+            await writer.discard()
+            raise
+        return Location(tier, (extent,))
+
+    async def _write_one_stripe(
+        self, writer: ExtentWriter, source: ByteSource, describe: Describe
+    ) -> Extent:
+        async with self._codec.stripe_buffer() as buffer:
+            length = await _fill(source, buffer.data)
+            if length:
+                await writer.stripe(buffer, length, last=True)
+            return await writer.seal(self._encode_record(describe(writer.extent())))
+
+    async def _write_stripes(
+        self, writer: ExtentWriter, source: ByteSource, describe: Describe
+    ) -> Extent:
+        """Receive the next stripe while the one before is coded and written."""
+        async with self._codec.stripe_buffer() as first, self._codec.stripe_buffer() as second:
+            ready, spare = first, second
+            length = await _fill(source, ready.data)
+            while length == self._stripe_size_bytes:
+                store = _store(writer, ready, length)
+                fill = _receive(source, spare)
+                _, following = await together(store, fill)
+                ready, spare, length = spare, ready, following
+            if length:
+                await writer.stripe(ready, length, last=True)
+            return await writer.seal(self._encode_record(describe(writer.extent())))
+
+    async def _stage_remote(
+        self, copy_id: ExtentId, size_bytes: int | None, source: ByteSource, describe: Describe
+    ) -> Location:
+        remote = self._remote_or_fail()
+        assert size_bytes is not None, "a move knows the size of what it moves"
+        record = self._encode_record(describe(Extent(copy_id, size_bytes, 0)))
+        frame = REMOTE_MAGIC + len(record).to_bytes(4, "little") + record
+        name = remote_name(copy_id)
+
+        async def body() -> AsyncIterator[Buffer]:
+            yield frame
+            buffer = bytearray(min(REMOTE_PIECE_BYTES, max(size_bytes, 1)))
+            view = memoryview(buffer)
+            while length := await source.read_into(view):
+                yield view[:length]
+
+        try:
+            await remote.put(name, len(frame) + size_bytes, body())
+        except BaseException:
+            await self.discard(Tier.COLD, copy_id)
+            raise
+        return Location(Tier.COLD, remote=RemoteObject(name, len(frame), size_bytes))
+
+    async def publish(self, location: Location) -> None:
+        """Make a committed copy's shards appear under their final names. Never fails the caller:
+        staged shards are readable, and recovery publishes them at the next start."""
+        for extent in location.extents:
+            present = [
+                disk
+                for index, disk in enumerate(self._disks_of(location.tier))
+                if index not in extent.missing
+            ]
+            await together(*(_publisher(disk, extent.id) for disk in present))
+
+    async def discard(self, tier: Tier, copy_id: ExtentId) -> None:
+        """Throw away a copy that was not committed. Never raises; bounded in time."""
+        with trio.move_on_after(CLEANUP_LIMIT_S, shield=True):
+            try:
+                if tier is Tier.COLD:
+                    await self._remote_or_fail().delete(remote_name(copy_id))
+                else:
+                    await together(*(_deleter(disk, copy_id) for disk in self._disks_of(tier)))
+            except StratumError as error:
+                log.warning("copy %s on %s not thrown away: %s", copy_id, tier, error)
+
+    async def delete(self, location: Location) -> None:
+        """Delete a copy. Idempotent. Raises DiskFailed or RemoteFailed if some of it remains."""
+        if location.remote:
+            await self._remote_or_fail().delete(location.remote.name)
+            return
+        for extent in location.extents:
+            disks = self._disks_of(location.tier)
+            await together(*(_deleter(disk, extent.id) for disk in disks))
+
+    # -- reading --------------------------------------------------------------------------------
+    def in_use(self, location: Location) -> bool:
+        """True while somebody reads this copy."""
+        return copy_key(location) in self._readers
+
+    @asynccontextmanager
+    async def read(self, location: Location, span: Span) -> AsyncIterator[AsyncIterator[Buffer]]:
+        """The bytes [span.start, span.stop) in pieces.
+
+        Entering reads the first stripe, so that InsufficientShards or RemoteFailed come before
+        any byte; a failure later raises in the middle of the stream.
+        """
+        key = copy_key(location)
+        self._readers[key] += 1
+        try:
+            async with AsyncExitStack() as stack:
+                if location.remote:
+                    yield await self._open_remote(stack, location.remote, span)
+                else:
+                    stream = self._read_extents(location, span)
+                    stack.push_async_callback(stream.aclose)
+                    first = await anext(stream, None)
+                    yield _resumed(first, stream)
+        finally:
+            self._readers[key] -= 1
+            if not self._readers[key]:
+                del self._readers[key]
+
+    async def _open_remote(
+        self, stack: AsyncExitStack, remote: RemoteObject, span: Span
+    ) -> AsyncIterator[Buffer]:
+        if span.start == span.stop:
+            return _resumed(None, None)
+        start = remote.payload_offset_bytes
+        return await stack.enter_async_context(
+            self._remote_or_fail().read(remote.name, start + span.start, start + span.stop)
+        )
+
+    async def _read_extents(self, location: Location, span: Span) -> AsyncGenerator[Buffer, None]:
+        begin = 0
+        for extent in location.extents:
+            end = begin + extent.size_bytes
+            start, stop = max(span.start, begin), min(span.stop, end)
+            if start < stop:
+                reader = ExtentReader(
+                    self._disks_of(location.tier),
+                    self._codec,
+                    self._profile,
+                    extent,
+                    lambda extent, index, reason: self._on_damage(
+                        location.tier, extent, index, reason
+                    ),
+                )
+                try:
+                    for part in stripes.stripes_of_range(
+                        start - begin, stop - begin, extent.stripe_size_bytes
+                    ):
+                        pieces = await reader.stripe(part.stripe)
+                        for piece in _cut(pieces, part.start, part.stop):
+                            yield piece
+                finally:
+                    reader.close()
+            begin = end
+
+    def _disks_of(self, tier: Tier) -> Sequence[ShardStore]:
+        try:
+            return self._disks[tier]
+        except KeyError:
+            raise InsufficientDisks(f"The {tier} tier is not configured") from None
+
+    def _remote_or_fail(self) -> RemoteStore:
+        if self._remote is None:
+            raise RemoteFailed("The cold tier is not configured")
+        return self._remote
+
+
+def remote_name(copy_id: ExtentId) -> str:
+    """The name of a copy in the remote tier; it says nothing of bucket or key."""
+    return f"volumes/{copy_id[-2:]}/{copy_id}"
+
+
+async def _fill(source: ByteSource, view: memoryview) -> int:
+    """Fill `view` from the source; less than all of it only at the end."""
+    filled = 0
+    while filled < len(view):
+        length = await source.read_into(view[filled:])
+        if not length:
+            break
+        filled += length
+    return filled
+
+
+def _store(writer: ExtentWriter, buffer: StripeBuffer, length: int) -> Callable[[], Awaitable[int]]:
+    async def run() -> int:
+        await writer.stripe(buffer, length)
+        return length
+
+    return run
+
+
+def _receive(source: ByteSource, buffer: StripeBuffer) -> Callable[[], Awaitable[int]]:
+    async def run() -> int:
+        return await _fill(source, buffer.data)
+
+    return run
+
+
+def _publisher(disk: ShardStore, name: str) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        try:
+            await disk.publish(name)
+        except (DiskFailed, ShardNotFound) as error:
+            log.warning("shard %s on %s stays staged: %s", name, disk.path, error)
+
+    return run
+
+
+def _deleter(disk: ShardStore, name: str) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        await disk.delete(name)
+
+    return run
+
+
+async def _resumed(
+    first: Buffer | None, rest: AsyncIterator[Buffer] | None
+) -> AsyncIterator[Buffer]:
+    if first is not None:
+        yield first
+    if rest is not None:
+        async for piece in rest:
+            yield piece
+
+
+def _cut(pieces: Sequence[memoryview], start: int, stop: int) -> Iterator[memoryview]:
+    """The bytes [start, stop) of the concatenated pieces."""
+    begin = 0
+    for piece in pieces:
+        end = begin + len(piece)
+        low, high = max(start, begin), min(stop, end)
+        if low < high:
+            yield piece[low - begin : high - begin]
+        begin = end

@@ -1,0 +1,119 @@
+"""What a decision may look at: the state all events so far add up to.
+
+Synchronous and free of side effects. Inside a journal transaction the view is exact: nothing can
+change between looking and appending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
+from stratum.domain.listing import ListRequest, Page
+from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
+from stratum.domain.volume import Garbage, ObjectVersion, Part, Upload, Volume
+
+
+@dataclass(frozen=True)
+class Bucket:
+    name: BucketName
+    owner: Caller
+    region: str
+    created_at_ms: int
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """One row of a listing."""
+
+    key: ObjectKey
+    size_bytes: int
+    etag: str
+    modified_at_ms: int
+    tier: Tier
+    checksum_algorithm: ChecksumAlgorithm | None = None
+    checksum_type: ChecksumType | None = None
+
+
+@dataclass(frozen=True)
+class TierTotals:
+    """How much lies in a tier. `missing` maps a number of missing shards to a count of volumes."""
+
+    volumes: int
+    size_bytes: int
+    missing: dict[int, int]
+
+
+@dataclass(frozen=True)
+class DiskLabel:
+    tier: Tier
+    index: int
+    disk_id: str
+
+
+class Namespace(Protocol):
+    """Buckets, objects and uploads, as S3 shows them."""
+
+    def bucket(self, name: BucketName) -> Bucket | None: ...
+
+    def buckets(self) -> Sequence[Bucket]:
+        """All buckets by name."""
+        ...
+
+    def is_empty(self, bucket: BucketName) -> bool:
+        """True if the bucket has neither objects nor uploads in progress."""
+        ...
+
+    def version(self, bucket: BucketName, key: ObjectKey) -> ObjectVersion | None:
+        """The current version of a key."""
+        ...
+
+    def list_objects(self, bucket: BucketName, request: ListRequest) -> Page[ListedObject]:
+        """One page in order of the keys' UTF-8 bytes; cost is that of the page, not the bucket."""
+        ...
+
+    def upload(self, upload_id: UploadId) -> Upload | None:
+        """An upload in progress."""
+        ...
+
+    def parts(self, upload_id: UploadId, after: int = 0, limit: int = 10_000) -> Sequence[Part]:
+        """Stored parts with a number above `after`, by number."""
+        ...
+
+    def list_uploads(self, bucket: BucketName, request: ListRequest) -> Page[Upload]:
+        """Uploads in progress by key, then id (`Position.within` is the id)."""
+        ...
+
+    def completed(self, upload_id: UploadId) -> tuple[VolumeId, tuple[int, ...]] | None:
+        """What an upload became, while that volume lives: a repeated completion gets its answer."""
+        ...
+
+
+class Placements(Protocol):
+    """Volumes, as tiering, recovery and audit see them."""
+
+    def volume(self, volume_id: VolumeId) -> Volume | None: ...
+
+    def volumes(self, after: str = "", limit: int = 1000) -> Sequence[Volume]:
+        """All volumes by id: for audits only."""
+        ...
+
+    def pending_moves(self) -> Sequence[Volume]: ...
+
+    def garbage(self, freed_before_ms: int, limit: int) -> Sequence[Garbage]:
+        """Copies to delete, longest waiting first."""
+        ...
+
+    def totals(self) -> dict[Tier, TierTotals]: ...
+
+    def disks(self) -> Sequence[DiskLabel]: ...
+
+    def prices(self, version: str = "") -> tuple[str, str] | None:
+        """(version, document) of a price list; of the one in force by default."""
+        ...
+
+
+class Catalog(Namespace, Placements, Protocol):
+    """The whole read model."""

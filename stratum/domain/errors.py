@@ -1,0 +1,178 @@
+"""Every failure that has a meaning. No HTTP here: one table in `adapters.s3.errors` translates.
+
+The class is the meaning; the message is for the person who reads it. `exit_code` is what the
+CLI ends with when the error reaches it: 1 for a finding, 2 for bad usage or an unreachable store.
+"""
+
+from __future__ import annotations
+
+
+class StratumError(Exception):
+    """Base of all. Raised directly never; catch it to catch everything of ours."""
+
+    exit_code = 2
+
+
+# -- what was asked for is not there ------------------------------------------------------------
+class NoSuchBucket(StratumError):
+    """The bucket does not exist."""
+
+
+class NoSuchKey(StratumError):
+    """The bucket has no object with this key."""
+
+
+class NoSuchVersion(StratumError):
+    """The key has no version with this id."""
+
+
+class NoSuchUpload(StratumError):
+    """The multipart upload never existed, was completed or was aborted."""
+
+
+class NoSuchVolume(StratumError):
+    """No live volume has this id."""
+
+
+# -- the state forbids it -----------------------------------------------------------------------
+class BucketAlreadyExists(StratumError):
+    """Somebody else owns a bucket of that name."""
+
+
+class BucketAlreadyOwnedByYou(StratumError):
+    """The caller owns a bucket of that name already."""
+
+
+class BucketNotEmpty(StratumError):
+    """A bucket with objects (or uploads in progress) cannot be deleted."""
+
+
+class AccessDenied(StratumError):
+    """The caller may not do this."""
+
+
+class PreconditionFailed(StratumError):
+    """An If-Match, If-None-Match or If-Unmodified-Since condition does not hold."""
+
+    def __init__(self, condition: str) -> None:
+        super().__init__("At least one of the pre-conditions you specified did not hold")
+        self.condition = condition
+
+
+class NotModified(StratumError):
+    """The caller's copy is current (conditional reads only)."""
+
+    def __init__(self, etag: str, modified_at_ms: int) -> None:
+        super().__init__("Not modified")
+        self.etag = etag
+        self.modified_at_ms = modified_at_ms
+
+
+class Conflict(StratumError):
+    """The volume changed under the caller's feet; what it prepared is void."""
+
+
+class MoveRefused(StratumError):
+    """A move makes no sense now: same tier, tier not configured, another move under way."""
+
+
+# -- what was sent is wrong ---------------------------------------------------------------------
+class InvalidArgument(StratumError):
+    """A value is outside what the operation takes. `argument` names it."""
+
+    def __init__(self, message: str, argument: str = "", value: str = "") -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.value = value
+
+
+class InvalidBucketName(StratumError):
+    """The name breaks the bucket naming rules."""
+
+
+class InvalidKey(StratumError):
+    """The key is empty or not UTF-8."""
+
+
+class KeyTooLong(StratumError):
+    """The key has more than 1,024 bytes in UTF-8."""
+
+
+class MetadataTooLarge(StratumError):
+    """User metadata has more than 2,048 bytes."""
+
+
+class InvalidRange(StratumError):
+    """No byte of the object lies in the range asked for."""
+
+    def __init__(self, size_bytes: int, asked: str) -> None:
+        super().__init__("The requested range is not satisfiable")
+        self.size_bytes = size_bytes
+        self.asked = asked
+
+
+class EntityTooLarge(StratumError):
+    """More bytes than a PUT, a part or an object may have."""
+
+
+class EntityTooSmall(StratumError):
+    """A part other than the last has fewer bytes than the minimum."""
+
+
+class InvalidPart(StratumError):
+    """A part named in a completion is missing or its ETag or checksum differs."""
+
+
+class InvalidPartOrder(StratumError):
+    """The part numbers of a completion are not ascending."""
+
+
+class BadDigest(StratumError):
+    """The bytes received do not have the checksum or Content-MD5 the client stated."""
+
+
+class ContentMismatch(StratumError):
+    """The bytes received do not have the SHA-256 that was signed."""
+
+
+class IncompleteBody(StratumError):
+    """The client sent fewer bytes than it announced."""
+
+
+class InvalidConfig(StratumError):
+    """A configuration file, flag or environment variable is wrong."""
+
+
+# -- the store itself is in trouble -------------------------------------------------------------
+class ShardNotFound(StratumError):
+    """This disk has no such shard. One of six: the reader reconstructs."""
+
+
+class ShardCorrupt(StratumError):
+    """A shard's bytes do not have the checksum stored with them."""
+
+
+class DiskFailed(StratumError):
+    """A disk is missing, full, read-only or failing."""
+
+
+class InsufficientShards(StratumError):
+    """Fewer shards than data shards can be read: the bytes are unavailable, not wrong."""
+
+
+class InsufficientDisks(StratumError):
+    """Fewer disks than the write quorum accept data: the write is refused."""
+
+
+class RemoteFailed(StratumError):
+    """The remote tier did not answer, refused, or returned other bytes than were stored."""
+
+
+class JournalCorrupt(StratumError):
+    """The journal's hash chain or an event does not check."""
+
+    exit_code = 1
+
+
+class Unavailable(StratumError):
+    """The server is overloaded or stopping; the caller may try again."""

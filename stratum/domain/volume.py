@@ -1,0 +1,188 @@
+"""A volume: the data of one object version, wherever it lies.
+
+A move changes a volume's location and nothing else: not its id, not the key, not the bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stratum.domain.checksums import Checksum, ChecksumAlgorithm, ChecksumType
+from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, UploadId, VolumeId
+
+NULL_VERSION = "null"
+"""The version id of an object in a bucket without versioning, as S3 calls it."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Bytes coded together: the same shard file name on each disk of a tier.
+
+    `missing` lists shard indices that were not durable when the extent was committed (a disk was
+    down and the write quorum was met without it).
+    """
+
+    id: ExtentId
+    size_bytes: int
+    stripe_size_bytes: int
+    missing: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class RemoteObject:
+    """One object in the remote tier; `payload_offset_bytes` skips the frame before the data."""
+
+    name: str
+    payload_offset_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a volume's bytes are: extents on the disks of a tier, or one remote object."""
+
+    tier: Tier
+    extents: tuple[Extent, ...] = ()
+    remote: RemoteObject | None = None
+
+    def __post_init__(self) -> None:
+        assert bool(self.extents) != bool(self.remote), "local extents or a remote object"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What the client said about the object: header names in lower case, values as text."""
+
+    system: dict[str, str] = field(default_factory=dict)
+    user: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CompletedPart:
+    """One part of a completed multipart upload, as GetObjectAttributes and `partNumber` need it."""
+
+    number: int
+    size_bytes: int
+    checksum: Checksum | None = None
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """One version of a key, as the catalog knows it."""
+
+    bucket: BucketName
+    key: ObjectKey
+    version_id: str
+    volume_id: VolumeId
+    size_bytes: int
+    etag: str
+    """Without quotes: 32 hex digits, or 32 hex digits, `-` and the number of parts."""
+    modified_at_ms: int
+    location: Location
+    checksum: str
+    """CRC-64/NVME of all bytes, 16 hex digits: what a move and an audit verify against."""
+    metadata: Metadata = Metadata()
+    checksums: tuple[Checksum, ...] = ()
+    parts: tuple[CompletedPart, ...] = ()
+
+    @property
+    def tier(self) -> Tier:
+        return self.location.tier
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The placement side of an object version: what tiering looks at."""
+
+    id: VolumeId
+    bucket: BucketName
+    key: ObjectKey
+    size_bytes: int
+    checksum: str
+    location: Location
+    created_at_ms: int
+    placed_at_ms: int
+    """Since when it has been at this location."""
+    stream_version: int
+    """Number of events in its stream: a move prepared against an older one is void."""
+    pending: PendingMove | None = None
+
+    @property
+    def tier(self) -> Tier:
+        return self.location.tier
+
+
+@dataclass(frozen=True)
+class PendingMove:
+    """A move decided and not yet carried out. `copy_id` names the copy being made."""
+
+    to: Tier
+    copy_id: ExtentId
+    decided_at_ms: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A copy nobody refers to any more, kept until `free_at_ms` for readers in flight."""
+
+    location: Location
+    freed_at_ms: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stored part of an upload in progress."""
+
+    upload_id: UploadId
+    number: int
+    size_bytes: int
+    etag: str
+    location: Location
+    checksum: str
+    """CRC-64/NVME of the part, 16 hex digits."""
+    modified_at_ms: int
+    checksums: tuple[Checksum, ...] = ()
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A multipart upload in progress, or completed a short while ago (`completed_as` set)."""
+
+    id: UploadId
+    bucket: BucketName
+    key: ObjectKey
+    started_at_ms: int
+    owner_id: str
+    owner_name: str
+    metadata: Metadata = Metadata()
+    checksum_algorithm: ChecksumAlgorithm | None = None
+    checksum_type: ChecksumType | None = None
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What the end of every shard says, so that a store can be rebuilt without its journal.
+
+    For a part of an upload, `upload_id` and `part_number` are set, and `etag` and `checksum` are
+    the part's. `extents` lists the ids and sizes that make up the volume, in order.
+    """
+
+    volume_id: VolumeId
+    extent_id: ExtentId
+    bucket: BucketName
+    key: ObjectKey
+    version_id: str
+    size_bytes: int
+    etag: str
+    checksum: str
+    created_at_ms: int
+    tier: Tier
+    generation: int
+    """How many times the volume had been placed before: the highest one is the truth."""
+    metadata: Metadata = Metadata()
+    checksums: tuple[Checksum, ...] = ()
+    parts: tuple[CompletedPart, ...] = ()
+    extents: tuple[Extent, ...] = ()
+    upload_id: UploadId | None = None
+    part_number: int = 0

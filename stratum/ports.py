@@ -1,0 +1,244 @@
+"""What the application needs of the world. Each port has an in-memory and a real implementation
+and one contract test suite in `tests/contracts` that both pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from stratum.domain.access import Access
+from stratum.domain.catalog import Catalog
+from stratum.domain.events import Event, Recorded
+from stratum.domain.names import VolumeId
+
+T = TypeVar("T")
+Buffer = bytes | bytearray | memoryview
+NowMs = Callable[[], int]
+"""Unix time in milliseconds."""
+NewId = Callable[[], str]
+"""A fresh UUID version 7 as 32 hex digits."""
+Decide = Callable[[Catalog], Sequence[Event]]
+
+
+class ByteSource(Protocol):
+    """Bytes to be stored, pulled by whoever stores them."""
+
+    async def read_into(self, buffer: memoryview) -> int:
+        """Fill the start of `buffer`; return how many bytes, 0 only at the end. May fill less
+        than the whole. Raises what is wrong with the bytes (IncompleteBody, BadDigest …)."""
+        ...
+
+
+# -- disks --------------------------------------------------------------------------------------
+class ShardWriter(Protocol):
+    """A shard being written, invisible until sealed. One task uses it at a time."""
+
+    async def append(self, parts: Sequence[Buffer]) -> None:
+        """Write after what is there. Raises DiskFailed; the shard is then lost on this disk."""
+        ...
+
+    async def seal(self, parts: Sequence[Buffer]) -> None:
+        """Write the last parts and make the shard durable, staged under its name: it survives
+        power loss and is listed by `staged`. Raises DiskFailed."""
+        ...
+
+    async def discard(self) -> None:
+        """Forget the shard, sealed or not. Never raises; safe in clean-up (bounded, idempotent)."""
+        ...
+
+
+class ShardReader(Protocol):
+    async def read_at(self, offset: int, length: int) -> Buffer:
+        """Up to `length` bytes; fewer only at the end. Raises DiskFailed."""
+        ...
+
+    def size(self) -> int:
+        """Length of the shard in bytes."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class DiskUsage:
+    total_bytes: int
+    free_bytes: int
+    device: int
+    """The operating system's device number: two disks with one device fail together."""
+
+
+class ShardStore(Protocol):
+    """One disk: named shards, staged then published, never changed afterwards.
+
+    All methods may raise DiskFailed. A cancelled call may or may not have had its effect.
+    """
+
+    path: str
+
+    def create(self, name: str) -> ShardWriter:
+        """A new staged shard; nothing touches the disk before its first append or seal."""
+        ...
+
+    async def publish(self, name: str) -> None:
+        """Move a staged shard among the published. Idempotent. Readers find a shard in either
+        place, so a crash or a read before this loses nothing. Raises ShardNotFound."""
+        ...
+
+    async def open(self, name: str) -> ShardReader:
+        """Raises ShardNotFound."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Delete a shard, staged or published; one that isn't there is no error."""
+        ...
+
+    async def staged(self) -> Sequence[str]:
+        """Names sealed (or torn by a crash) and not yet published."""
+        ...
+
+    def names(self) -> AsyncIterator[str]:
+        """All published names in no order: for audits only."""
+        ...
+
+    async def usage(self) -> DiskUsage: ...
+
+    async def label(self, new: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
+        """The disk's identity, None if it has none. With `new`, makes the disk's folders, writes
+        the label durably and returns it."""
+        ...
+
+
+# -- remote tier --------------------------------------------------------------------------------
+class RemoteStore(Protocol):
+    """A place far away that keeps whole objects. Raises RemoteFailed on any trouble."""
+
+    def describe(self) -> str:
+        """Endpoint and bucket, for status; never a secret."""
+        ...
+
+    async def put(self, name: str, size_bytes: int, body: AsyncIterator[Buffer]) -> None:
+        """Store exactly `size_bytes` bytes under `name`, whole or not at all, replacing."""
+        ...
+
+    def read(
+        self, name: str, start: int, stop: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[Buffer]]:
+        """Bytes [start, stop) in pieces, exactly as many, or RemoteFailed."""
+        ...
+
+    async def size(self, name: str) -> int | None:
+        """Length in bytes, None if there is no such object."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Idempotent."""
+        ...
+
+    def names(self) -> AsyncIterator[str]:
+        """All names under our prefix: for audits only."""
+        ...
+
+
+# -- erasure code -------------------------------------------------------------------------------
+class StripeBuffer(Protocol):
+    """A pooled buffer for one stripe."""
+
+    @property
+    def data(self) -> memoryview:
+        """Writable, `stripe_size_bytes` long."""
+        ...
+
+
+class Codec(Protocol):
+    """Turns stripes into cells and back; the erasure profile is 4 data and 2 parity cells."""
+
+    def stripe_buffer(self) -> AbstractAsyncContextManager[StripeBuffer]:
+        """A free buffer of the pool; waits until one is free (that bounds memory)."""
+        ...
+
+    async def encode(
+        self, buffer: StripeBuffer, extent_id: str, stripe: int, length: int
+    ) -> Sequence[tuple[Buffer, Buffer]]:
+        """Six (16-byte checksum, cell) pairs for the first `length` bytes of the buffer, valid
+        until the buffer is released."""
+        ...
+
+    async def decode(
+        self, extent_id: str, stripe: int, length: int, cells: Sequence[Buffer | None]
+    ) -> tuple[Sequence[memoryview], frozenset[int]]:
+        """From six framed cells (checksum and cell as read; None where missing): the stripe's
+        `length` bytes in pieces, and the indices of cells that are corrupt. Four data cells are
+        enough when they are good. Raises InsufficientShards."""
+        ...
+
+
+# -- journal ------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Head:
+    """The end of the journal. `digest` is the hash chain's last link (32 bytes)."""
+
+    seq: int
+    digest: bytes
+    at_ms: int = 0
+
+
+class Journal(Protocol):
+    """The append-only truth, with the catalog it adds up to, changed in one transaction."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """For point look-ups in microseconds; sees every acknowledged transaction."""
+        ...
+
+    async def transact(self, decide: Decide, *, by: str) -> Sequence[Recorded]:
+        """Call `decide` on the exact current state and append the events it returns, atomically.
+
+        Returns when they are durable. If `decide` raises, nothing is appended and the error is
+        raised here. `decide` must be quick and must not block or keep the view. Cancellation: the
+        outcome is awaited (shielded), so the caller never loses an acknowledged commit.
+        """
+        ...
+
+    async def query(self, question: Callable[[Catalog], T]) -> T:
+        """Run a longer question (a listing, totals) on one consistent view, off the event loop."""
+        ...
+
+    async def read(self, after_seq: int = 0, limit: int = 1000) -> Sequence[Recorded]:
+        """Events in journal order."""
+        ...
+
+    async def history(self, stream: str) -> Sequence[Recorded]:
+        """All events of one stream, oldest first."""
+        ...
+
+    async def head(self) -> Head: ...
+
+    async def check_chain(self) -> Head:
+        """Verify the hash chain from the first event; raises JournalCorrupt naming the event."""
+        ...
+
+
+# -- access log ---------------------------------------------------------------------------------
+class AccessLog(Protocol):
+    """Access counts and timers. May lose the last flush in a power cut, and nothing else."""
+
+    async def get(self, volume_id: VolumeId) -> Access | None: ...
+
+    async def put(self, rows: Sequence[Access]) -> None:
+        """Insert or replace."""
+        ...
+
+    async def due(self, before_ms: int, limit: int) -> Sequence[Access]:
+        """Rows with 0 < look_at_ms <= before_ms, earliest first; uses an index."""
+        ...
+
+    async def next_due_ms(self) -> int | None: ...
+
+    async def forget(self, volume_ids: Sequence[VolumeId]) -> None: ...
+
+    async def position(self, seq: int | None = None) -> int:
+        """Journal position up to which new volumes have been given rows; sets it if given."""
+        ...
