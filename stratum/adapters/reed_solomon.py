@@ -109,8 +109,10 @@ class ReedSolomon:
     def _rebuild(
         self, cells: Sequence[Buffer | None], missing: Sequence[int]
     ) -> dict[int, memoryview]:
-        present = {i: np.frombuffer(cell, np.uint8) for i, cell in enumerate(cells) if cell}
-        length = len(next(iter(present.values()), b""))
+        present = {
+            i: np.frombuffer(cell, np.uint8) for i, cell in enumerate(cells) if cell is not None
+        }
+        length = len(next(iter(present.values())))
         if any(len(cell) != length for cell in present.values()):
             raise ValueError("the cells of a stripe have one length")
         # Tables map pairs of bytes: memory for a cell of odd length has one byte more.
@@ -119,12 +121,10 @@ class ReedSolomon:
             stop = min(start + self._block, length)
             pieces = {index: cell[start:stop] for index, cell in present.items()}
             if len(missing) == 1:
-                np.bitwise_xor.reduce(list(pieces.values()), axis=0, out=rebuilt[0][start:stop])
+                _add(list(pieces.values()), rebuilt[0][start:stop])
             else:
                 self._rebuild_pair(pieces, missing, rebuilt, start, stop)
-        return {
-            index: memoryview(cell)[:length] for index, cell in zip(missing, rebuilt, strict=True)
-        }
+        return {index: cell.data[:length] for index, cell in zip(missing, rebuilt, strict=True)}
 
     def _encode_block(self, data: Octets, first: Octets, second: Octets) -> None:
         # With s_i = d0 + ... + d_i, the second parity cell is 16 s0 + 8 s1 + 4 s2 + 2 s3; by the
@@ -155,10 +155,7 @@ class ReedSolomon:
         a, b = missing
         length, even = stop - start, stop - start + (stop - start) % 2
         carry, total, product = (row[:length] for row in self._scratch[:3])
-        cells = list(pieces.values())
-        np.bitwise_xor(cells[0], cells[1], out=total)
-        np.bitwise_xor(total, cells[2], out=total)
-        np.bitwise_xor(total, cells[3], out=total)
+        _add(list(pieces.values()), total)
         pieces[b] = total
         first, *rest = (i for i in range(CELLS) if i != a)
         product[:] = pieces[first]
@@ -189,6 +186,13 @@ class ReedSolomon:
             assert list(map(bytes, rebuilt)) == cells, f"cells {lost} are not rebuilt"
 
 
+def _add(cells: Sequence[Octets], total: Octets) -> None:
+    """Sum in the field, which is XOR, of two cells or more."""
+    np.bitwise_xor(cells[0], cells[1], out=total)
+    for cell in cells[2:]:
+        np.bitwise_xor(total, cell, out=total)
+
+
 def _double(octets: Octets, carry: Octets) -> None:
     """Multiply each byte by 2 in the field, in place; `carry` is scratch of the same length."""
     np.less(octets.view(np.int8), 0, out=carry.view(np.bool_))
@@ -212,4 +216,5 @@ def _pair_table(factor: int) -> npt.NDArray[np.uint16]:
     log = np.frombuffer(_ORACLE.gf_log, np.uint8).astype(np.uint16)
     products = exp[log + log[factor]].astype(np.uint16)
     products[0] = 0
-    return (products[None, :] | (products[:, None] << 8)).reshape(-1)
+    table: npt.NDArray[np.uint16] = products[None, :] | (products[:, None] << 8)
+    return table.reshape(-1)

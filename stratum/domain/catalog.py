@@ -13,7 +13,7 @@ from typing import Protocol
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
 from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
-from stratum.domain.volume import Garbage, ObjectVersion, Part, Upload, Volume
+from stratum.domain.volume import Garbage, Location, ObjectVersion, Part, Upload, Volume
 
 
 @dataclass(frozen=True)
@@ -117,3 +117,9 @@ class Placements(Protocol):
 
 class Catalog(Namespace, Placements, Protocol):
     """The whole read model."""
+
+
+def copy_key(location: Location) -> str:
+    """The name of a copy: its remote name, or the id of its first extent. No two copies share it,
+    because every copy is written under fresh ids."""
+    return location.remote.name if location.remote else location.extents[0].id

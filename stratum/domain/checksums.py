@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from stratum.domain.errors import InvalidArgument, InvalidPart
+from stratum.domain.errors import BadDigest, InvalidArgument, InvalidPart
 
 
 class ChecksumAlgorithm(StrEnum):
@@ -70,7 +70,10 @@ class Checksum:
 
 
 def parse_checksum(algorithm: ChecksumAlgorithm, text: str) -> Checksum:
-    """Parse a checksum value; its form says whether it is composite. Raise InvalidArgument."""
+    """Parse a checksum value; its form says whether it is composite.
+
+    Raises BadDigest for text that cannot be the checksum of any bytes.
+    """
     encoded, dash, count = text.partition("-")
     try:
         digest = base64.b64decode(encoded, validate=True)
@@ -79,11 +82,7 @@ def parse_checksum(algorithm: ChecksumAlgorithm, text: str) -> Checksum:
     if len(digest) != DIGEST_LENGTHS_BYTES[algorithm] or (
         dash and not _COMPOSITE_SUFFIX(dash + count)
     ):
-        raise InvalidArgument(
-            f"Value for x-amz-checksum-{algorithm.lower()} header is invalid.",
-            f"x-amz-checksum-{algorithm.lower()}",
-            text[:100],
-        )
+        raise BadDigest(f"Value for x-amz-checksum-{algorithm.lower()} header is invalid.")
     return Checksum(algorithm, text, ChecksumType.COMPOSITE if dash else ChecksumType.FULL_OBJECT)
 
 

@@ -123,6 +123,10 @@ class InvalidPart(StratumError):
     """A part named in a completion is missing or its ETag or checksum differs."""
 
 
+class InvalidPartNumber(StratumError):
+    """The object has no part with the number asked for."""
+
+
 class InvalidPartOrder(StratumError):
     """The part numbers of a completion are not ascending."""
 

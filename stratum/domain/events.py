@@ -265,7 +265,7 @@ ALL: tuple[type[Event], ...] = (
 
 @dataclass(frozen=True)
 class Recorded:
-    """An event with its envelope: position in the journal, position in its stream, when, by whom."""
+    """An event with its envelope: its place in the journal and its stream, when, by whom."""
 
     seq: int
     stream: str

@@ -87,13 +87,9 @@ def parse_copy_range(text: str) -> ByteRange:
 
 
 def resolve_copy_range(asked: ByteRange, size_bytes: int) -> Span:
-    """The bytes to copy. Unlike a read, a copy beyond the end is refused with InvalidArgument."""
+    """The bytes to copy. Unlike a read, a copy that ends beyond the object is InvalidRange."""
     if asked.first is None or asked.last is None or asked.last >= size_bytes:
-        raise InvalidArgument(
-            f"Range specified is not valid for source object of size: {size_bytes}",
-            "x-amz-copy-source-range",
-            str(asked),
-        )
+        raise InvalidRange(size_bytes, str(asked))
     return Span(asked.first, asked.last + 1)
 
 

@@ -1,0 +1,179 @@
+"""The total table: every code this server answers with its status, every error with its code.
+
+Codes, statuses and messages are Amazon's where Amazon has the case:
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from __future__ import annotations
+
+from stratum.domain import errors
+
+CODES: dict[str, tuple[int, str]] = {
+    "AccessDenied": (403, "Access Denied"),
+    "AuthorizationHeaderMalformed": (400, "The authorization header is malformed"),
+    "AuthorizationQueryParametersError": (
+        400,
+        "The query parameters that carry the signature are malformed",
+    ),
+    "BadDigest": (
+        400,
+        "The Content-MD5 or checksum value you specified did not match what we received.",
+    ),
+    "BucketAlreadyExists": (
+        409,
+        "The requested bucket name is not available. Please select a different name and try again.",
+    ),
+    "BucketAlreadyOwnedByYou": (
+        409,
+        "Your previous request to create the named bucket succeeded and you already own it.",
+    ),
+    "BucketNotEmpty": (409, "The bucket you tried to delete is not empty."),
+    "ConditionalRequestConflict": (
+        409,
+        "A conflicting operation occurred during this request. Please try again.",
+    ),
+    "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed object size."),
+    "EntityTooSmall": (
+        400,
+        "Your proposed upload is smaller than the minimum allowed object size.",
+    ),
+    "IllegalLocationConstraintException": (
+        400,
+        "The specified location constraint is incompatible with the region this request was"
+        " sent to.",
+    ),
+    "IncompleteBody": (
+        400,
+        "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+    ),
+    "InternalError": (500, "We encountered an internal error. Please try again."),
+    "InvalidAccessKeyId": (
+        403,
+        "The AWS access key Id you provided does not exist in our records.",
+    ),
+    "InvalidArgument": (400, "Invalid Argument"),
+    "InvalidBucketName": (400, "The specified bucket is not valid."),
+    "InvalidChunkSizeError": (400, "A chunk of the body has an invalid size."),
+    "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
+    "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
+    "InvalidPart": (
+        400,
+        "One or more of the specified parts could not be found. The part may not have been"
+        " uploaded, or the specified entity tag may not match the part's entity tag.",
+    ),
+    "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
+    "InvalidPartOrder": (
+        400,
+        "The list of parts was not in ascending order. Parts must be ordered by part number.",
+    ),
+    "InvalidRange": (416, "The requested range is not satisfiable"),
+    "InvalidRequest": (400, "Invalid Request"),
+    "InvalidStorageClass": (400, "The storage class you specified is not valid"),
+    "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
+    "InvalidURI": (400, "Couldn't parse the specified URI."),
+    "KeyTooLongError": (400, "Your key is too long"),
+    "MalformedACLError": (
+        400,
+        "The ACL you provided was not well formed or did not validate against our published"
+        " schema.",
+    ),
+    "MalformedTrailerError": (
+        400,
+        "The request contained trailing data that was not well-formed or did not conform to our"
+        " published schema.",
+    ),
+    "MalformedXML": (
+        400,
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    ),
+    "MetadataTooLarge": (
+        400,
+        "Your metadata headers exceed the maximum allowed metadata size.",
+    ),
+    "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
+    "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
+    "MissingRequestBodyError": (400, "Request Body is empty"),
+    "MoveRefused": (409, "The volume cannot be moved now."),
+    "NoSuchBucket": (404, "The specified bucket does not exist"),
+    "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchUpload": (
+        404,
+        "The specified upload does not exist. The upload ID may be invalid, or the upload may"
+        " have been aborted or completed.",
+    ),
+    "NoSuchVersion": (404, "The specified version does not exist."),
+    "NoSuchVolume": (404, "The specified volume does not exist."),
+    "NotImplemented": (
+        501,
+        "A header or query you provided requested a function that is not implemented.",
+    ),
+    "NotModified": (304, "Not Modified"),
+    "PreconditionFailed": (
+        412,
+        "At least one of the pre-conditions you specified did not hold",
+    ),
+    "RequestTimeTooSkewed": (
+        403,
+        "The difference between the request time and the current time is too large.",
+    ),
+    "RequestTimeout": (
+        400,
+        "Your socket connection to the server was not read from or written to within the timeout"
+        " period.",
+    ),
+    "ServiceUnavailable": (503, "The data is not available now. Please try again."),
+    "SignatureDoesNotMatch": (
+        403,
+        "The request signature we calculated does not match the signature you provided. Check"
+        " your key and signing method.",
+    ),
+    "SlowDown": (503, "Please reduce your request rate."),
+    "XAmzContentSHA256Mismatch": (
+        400,
+        "The provided 'x-amz-content-sha256' header does not match what was computed.",
+    ),
+}
+"""HTTP status and default message of every code."""
+
+MEANINGS: dict[type[errors.StratumError], str] = {
+    errors.NoSuchBucket: "NoSuchBucket",
+    errors.NoSuchKey: "NoSuchKey",
+    errors.NoSuchVersion: "NoSuchVersion",
+    errors.NoSuchUpload: "NoSuchUpload",
+    errors.NoSuchVolume: "NoSuchVolume",
+    errors.BucketAlreadyExists: "BucketAlreadyExists",
+    errors.BucketAlreadyOwnedByYou: "BucketAlreadyOwnedByYou",
+    errors.BucketNotEmpty: "BucketNotEmpty",
+    errors.AccessDenied: "AccessDenied",
+    errors.PreconditionFailed: "PreconditionFailed",
+    errors.NotModified: "NotModified",
+    errors.Conflict: "ConditionalRequestConflict",
+    errors.MoveRefused: "MoveRefused",
+    errors.InvalidArgument: "InvalidArgument",
+    errors.InvalidBucketName: "InvalidBucketName",
+    errors.InvalidKey: "InvalidURI",
+    errors.KeyTooLong: "KeyTooLongError",
+    errors.MetadataTooLarge: "MetadataTooLarge",
+    errors.InvalidRange: "InvalidRange",
+    errors.EntityTooLarge: "EntityTooLarge",
+    errors.EntityTooSmall: "EntityTooSmall",
+    errors.InvalidPart: "InvalidPart",
+    errors.InvalidPartOrder: "InvalidPartOrder",
+    errors.BadDigest: "BadDigest",
+    errors.ContentMismatch: "XAmzContentSHA256Mismatch",
+    errors.IncompleteBody: "IncompleteBody",
+    errors.InvalidConfig: "InternalError",
+    # One shard or disk less is the reader's business; if it gets here something is wrong with us.
+    errors.ShardNotFound: "InternalError",
+    errors.ShardCorrupt: "InternalError",
+    errors.JournalCorrupt: "InternalError",
+    errors.DiskFailed: "ServiceUnavailable",
+    errors.InsufficientShards: "ServiceUnavailable",
+    errors.InsufficientDisks: "ServiceUnavailable",
+    errors.RemoteFailed: "ServiceUnavailable",
+    errors.Unavailable: "SlowDown",
+}
+"""The code of every class in `domain.errors` except the base, which is never raised."""
+
+RETRY_AFTER_S = {"ServiceUnavailable": 5, "SlowDown": 1}
+"""Seconds after which a refused client may try again."""

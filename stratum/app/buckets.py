@@ -1,0 +1,36 @@
+"""Use cases on buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from stratum.domain.bucket import create_bucket, delete_bucket, require_bucket
+from stratum.domain.catalog import Bucket
+from stratum.domain.names import BucketName, Caller
+from stratum.ports import Journal
+
+
+class Buckets:
+    def __init__(self, journal: Journal, region: str) -> None:
+        self._journal = journal
+        self.region = region
+
+    async def create(self, caller: Caller, name: BucketName) -> None:
+        """Raises BucketAlreadyExists, BucketAlreadyOwnedByYou."""
+        decide = partial(create_bucket, name=name, owner=caller, region=self.region)
+        await self._journal.transact(decide, by=caller.name)
+
+    async def delete(self, caller: Caller, name: BucketName) -> None:
+        """Raises NoSuchBucket, BucketNotEmpty."""
+        await self._journal.transact(partial(delete_bucket, name=name), by=caller.name)
+
+    def get(self, name: BucketName) -> Bucket:
+        """Raises NoSuchBucket."""
+        return require_bucket(self._journal.catalog, name)
+
+    def owned_by(self, caller: Caller) -> Sequence[Bucket]:
+        """The caller's buckets by name."""
+        return [
+            bucket for bucket in self._journal.catalog.buckets() if bucket.owner.id == caller.id
+        ]

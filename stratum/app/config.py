@@ -1,0 +1,263 @@
+"""The configuration: one table of keys, read from defaults, file, environment and flags.
+
+Flags win over the environment, the environment over the file, the file over defaults. Unknown
+keys are errors: a typing mistake must not pass for a default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stratum.domain.errors import InvalidConfig
+from stratum.domain.names import Tier
+from stratum.domain.stripes import ErasureProfile
+
+Value = str | int | float | bool | tuple[str, ...]
+
+DISKS_PER_TIER = 6
+
+KEYS: dict[str, tuple[Value, str]] = {
+    "server.listen": ("127.0.0.1:9000", "address and port of the S3 endpoint"),
+    "server.region": ("us-east-1", "region name in signatures and bucket locations"),
+    "server.domains": ((), "domains whose subdomains are buckets (virtual-host style)"),
+    "server.connections_max": (4096, "connections served at once; more get 503"),
+    "server.shutdown_grace_s": (30.0, "how long requests may go on after SIGTERM"),
+    "tiers.hot.disks": ((), "directories, one per disk; default DATA/hot/disk0 … disk5"),
+    "tiers.warm.disks": ((), "directories, one per disk; default DATA/warm/disk0 … disk5"),
+    "tiers.cold.endpoint": ("", "URL of a remote S3; empty: no cold tier"),
+    "tiers.cold.bucket": ("", "bucket in the remote"),
+    "tiers.cold.prefix": ("", "prefix of all names in the remote bucket"),
+    "tiers.cold.region": ("us-east-1", "region for signing requests to the remote"),
+    "tiers.cold.access_key_id": ("", "credentials for the remote"),
+    "tiers.cold.secret_access_key": ("", "credentials for the remote"),
+    "erasure.data": (4, "data shards of a stripe"),
+    "erasure.parity": (2, "parity shards of a stripe"),
+    "erasure.write_quorum": (5, "disks that must have a shard before a write is acknowledged"),
+    "erasure.buffers": (64, "stripes in memory at once, 1.5 MiB each when used"),
+    "erasure.workers": (1, "processes that encode large stripes; 0: encode in the server"),
+    "tiering.enabled": (True, "move volumes by themselves"),
+    "tiering.interval_s": (60.0, "longest time between two looks at the timers"),
+    "tiering.day_s": (86400.0, "how long a day lasts for tiering, in seconds"),
+    "tiering.patience": ("balanced", "what waiting costs: thrifty, balanced or fast"),
+    "tiering.prices": ("prices.toml", "price list; relative to DATA"),
+    "tiering.moves": (2, "moves carried out at once"),
+    "tiering.reclaim_grace_s": (60.0, "how long a superseded copy is kept for readers"),
+    "metadata.url": ("sqlite:///DATA/metadata/journal.db", "where the journal is"),
+}
+
+
+@dataclass(frozen=True)
+class RemoteConfig:
+    """The cold tier. `secret_access_key` never appears in logs, events or status."""
+
+    endpoint: str
+    bucket: str
+    prefix: str
+    region: str
+    access_key_id: str
+    secret_access_key: str
+
+    def __repr__(self) -> str:
+        return f"RemoteConfig({self.endpoint!r}, {self.bucket!r}, {self.prefix!r})"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything the server is started with, checked."""
+
+    data: Path
+    listen: str
+    region: str
+    domains: tuple[str, ...]
+    connections_max: int
+    shutdown_grace_s: float
+    disks: dict[Tier, tuple[Path, ...]]
+    remote: RemoteConfig | None
+    profile: ErasureProfile
+    write_quorum: int
+    buffers: int
+    workers: int
+    tiering_enabled: bool
+    tiering_interval_s: float
+    day_s: float
+    patience: str
+    prices: Path
+    moves: int
+    reclaim_grace_s: float
+    journal: Path
+
+    @property
+    def access_log(self) -> Path:
+        return self.journal.with_name("access.db")
+
+
+def load_config(
+    data: Path, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
+) -> Config:
+    """Raises InvalidConfig with the key and what is wrong with it.
+
+    `file` None: `DATA/stratum.toml` or `./stratum.toml` if there is one.
+    """
+    values: dict[str, Value] = {key: default for key, (default, _) in KEYS.items()}
+    for path in (file,) if file else (data / "stratum.toml", Path("stratum.toml")):
+        if file or path.is_file():
+            values.update(_from_file(path))
+            break
+    for key in KEYS:
+        name = "STRATUM_" + key.upper().replace(".", "_")
+        if name in environ:
+            values[key] = _parse(key, environ[name])
+    values.update({key: _parse(key, text) for key, text in flags.items()})
+    return _config(data.absolute(), values)
+
+
+def _from_file(path: Path) -> dict[str, Value]:
+    try:
+        document = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(f"{path}: {error}") from error
+    values: dict[str, Value] = {}
+
+    def walk(prefix: str, table: Mapping[str, object]) -> None:
+        for name, value in table.items():
+            key = f"{prefix}{name}"
+            if isinstance(value, dict) and key not in KEYS:
+                walk(f"{key}.", value)
+            elif key not in KEYS:
+                raise InvalidConfig(f"{path}: unknown key {key}")
+            else:
+                values[key] = _typed(key, value)
+
+    walk("", document)
+    return values
+
+
+def _typed(key: str, value: object) -> Value:
+    default = KEYS[key][0]
+    if isinstance(default, tuple):
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif isinstance(default, bool):
+        if isinstance(value, bool):
+            return value
+    elif isinstance(default, float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif type(value) is type(default):
+        assert isinstance(value, str | int)
+        return value
+    raise InvalidConfig(f"{key}: expected {_kind(default)}, not {value!r}")
+
+
+def _parse(key: str, text: str) -> Value:
+    default = KEYS[key][0]
+    try:
+        if isinstance(default, tuple):
+            return tuple(item.strip() for item in text.split(",") if item.strip())
+        if isinstance(default, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        return type(default)(text)
+    except (KeyError, ValueError):
+        raise InvalidConfig(f"{key}: expected {_kind(default)}, not {text!r}") from None
+
+
+def _kind(default: Value) -> str:
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    return kinds.get(type(default), "a list of texts")
+
+
+def _config(data: Path, values: Mapping[str, Value]) -> Config:
+    def text(key: str) -> str:
+        return str(values[key])
+
+    def number(key: str, low: float, high: float = float("inf")) -> float:
+        value = values[key]
+        assert isinstance(value, int | float)
+        if not low <= value <= high:
+            raise InvalidConfig(f"{key}: {value} is outside {low} … {high}")
+        return value
+
+    def texts(key: str) -> tuple[str, ...]:
+        value = values[key]
+        assert isinstance(value, tuple)
+        return value
+
+    profile = ErasureProfile(int(number("erasure.data", 1)), int(number("erasure.parity", 0)))
+    url = text("metadata.url")
+    if not url.startswith("sqlite:///"):
+        raise InvalidConfig(f"metadata.url: only sqlite:/// is supported, not {url!r}")
+    if text("tiering.patience") not in ("thrifty", "balanced", "fast"):
+        raise InvalidConfig("tiering.patience: thrifty, balanced or fast")
+    return Config(
+        data=data,
+        listen=_listen(text("server.listen")),
+        region=text("server.region"),
+        domains=tuple(domain.lower() for domain in texts("server.domains")),
+        connections_max=int(number("server.connections_max", 1, 1_000_000)),
+        shutdown_grace_s=number("server.shutdown_grace_s", 0),
+        disks={tier: _disks(data, tier, texts(f"tiers.{tier}.disks"), profile) for tier in LOCAL},
+        remote=_remote(values),
+        profile=profile,
+        write_quorum=int(number("erasure.write_quorum", profile.data, profile.shards)),
+        buffers=int(number("erasure.buffers", 4, 4096)),
+        workers=int(number("erasure.workers", 0, 64)),
+        tiering_enabled=bool(values["tiering.enabled"]),
+        tiering_interval_s=number("tiering.interval_s", 0.01),
+        day_s=number("tiering.day_s", 0.01),
+        patience=text("tiering.patience"),
+        prices=data / text("tiering.prices"),
+        moves=int(number("tiering.moves", 1, 64)),
+        reclaim_grace_s=number("tiering.reclaim_grace_s", 0),
+        journal=Path(url.removeprefix("sqlite:///").replace("DATA", str(data), 1)),
+    )
+
+
+LOCAL = (Tier.HOT, Tier.WARM)
+
+
+def _listen(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise InvalidConfig(f"server.listen: HOST:PORT expected, not {text!r}")
+    return text
+
+
+def _disks(
+    data: Path, tier: Tier, given: tuple[str, ...], profile: ErasureProfile
+) -> tuple[Path, ...]:
+    if not given:
+        return tuple(data / tier / f"disk{index}" for index in range(profile.shards))
+    paths = tuple((data / path).absolute() for path in given)
+    if len(paths) != profile.shards:
+        raise InvalidConfig(
+            f"tiers.{tier}.disks: {len(paths)} directories given; {profile.data} data and"
+            f" {profile.parity} parity shards need {profile.shards}, one per disk"
+        )
+    if len({path.resolve() for path in paths}) != len(paths):
+        raise InvalidConfig(f"tiers.{tier}.disks: a directory is listed twice")
+    return paths
+
+
+def _remote(values: Mapping[str, Value]) -> RemoteConfig | None:
+    fields = {
+        name: str(values[f"tiers.cold.{name}"])
+        for name in (
+            "endpoint",
+            "bucket",
+            "prefix",
+            "region",
+            "access_key_id",
+            "secret_access_key",
+        )
+    }
+    if not fields["endpoint"]:
+        return None
+    if not fields["endpoint"].startswith(("http://", "https://")):
+        raise InvalidConfig("tiers.cold.endpoint: a URL with http:// or https://")
+    for name in ("bucket", "access_key_id", "secret_access_key"):
+        if not fields[name]:
+            raise InvalidConfig(f"tiers.cold.{name}: needed with tiers.cold.endpoint")
+    return RemoteConfig(**fields)

@@ -1,0 +1,304 @@
+"""Use cases on objects: put, open, head, copy, delete, list."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from stratum.app.accesses import AccessRecorder
+from stratum.app.commit import commit
+from stratum.app.datapath import DataPath
+from stratum.app.payload import NewHasher, Payload, Stated, StreamSource
+from stratum.app.together import together
+from stratum.domain.bucket import require_bucket
+from stratum.domain.catalog import Catalog, ListedObject
+from stratum.domain.checksums import ChecksumAlgorithm
+from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_copy_source, check_read
+from stratum.domain.errors import (
+    InsufficientShards,
+    InvalidArgument,
+    InvalidPartNumber,
+    StratumError,
+)
+from stratum.domain.events import VersionCommitted
+from stratum.domain.listing import ListRequest, Page
+from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, VolumeId
+from stratum.domain.object import (
+    PUT_SIZE_MAX_BYTES,
+    Target,
+    check_put,
+    commit_version,
+    delete_version,
+    require_version,
+)
+from stratum.domain.ranges import ByteRange, Span
+from stratum.domain.volume import NULL_VERSION, Extent, Metadata, ObjectVersion, ShardRecord
+from stratum.ports import Buffer, ByteSource, Journal, NewId, NowMs
+
+DELETES_AT_ONCE = 64
+"""Deletions of one DeleteObjects request that wait for the journal together."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """A version being read: `span` of it, in pieces."""
+
+    version: ObjectVersion
+    span: Span
+    partial: bool
+    """Whether a range (or part) was asked for."""
+    pieces: AsyncIterator[Buffer]
+
+
+class Objects:
+    def __init__(
+        self,
+        journal: Journal,
+        datapath: DataPath,
+        accesses: AccessRecorder,
+        new_id: NewId,
+        now_ms: NowMs,
+        new_hasher: NewHasher,
+    ) -> None:
+        self._journal = journal
+        self._datapath = datapath
+        self._accesses = accesses
+        self._new_id = new_id
+        self._now_ms = now_ms
+        self._new_hasher = new_hasher
+
+    # -- writing --------------------------------------------------------------------------------
+    async def put(
+        self,
+        caller: Caller,
+        bucket: BucketName,
+        key: ObjectKey,
+        source: ByteSource,
+        stated: Stated,
+        metadata: Metadata,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectVersion:
+        """Store an object. Returns when it would survive a power cut.
+
+        Raises NoSuchBucket, PreconditionFailed, what Payload raises, InsufficientDisks. Refusals
+        that don't depend on the bytes come before the first byte is read.
+        """
+        check_put(self._journal.catalog, bucket, key, conditions)
+        payload = Payload(source, stated, self._new_hasher, PUT_SIZE_MAX_BYTES)
+        volume_id = VolumeId(self._new_id())
+        created_at_ms = self._now_ms()
+
+        def describe(extent: Extent) -> ShardRecord:
+            return ShardRecord(
+                volume_id=volume_id,
+                extent_id=extent.id,
+                bucket=bucket,
+                key=key,
+                version_id=NULL_VERSION,
+                size_bytes=payload.size_bytes,
+                etag=payload.etag,
+                checksum=payload.crc64,
+                created_at_ms=created_at_ms,
+                tier=Tier.HOT,
+                generation=0,
+                metadata=metadata,
+                checksums=payload.checksums,
+                extents=(extent,),
+            )
+
+        copy_id = ExtentId(volume_id)
+        location = await self._datapath.stage(
+            Tier.HOT, copy_id, stated.size_bytes, payload, describe
+        )
+        committed = VersionCommitted(
+            volume_id=volume_id,
+            bucket=bucket,
+            key=key,
+            version_id=NULL_VERSION,
+            size_bytes=payload.size_bytes,
+            etag=payload.etag,
+            checksum=payload.crc64,
+            location=location,
+            metadata=metadata,
+            checksums=payload.checksums,
+        )
+        decide = partial(commit_version, committed=committed, conditions=conditions)
+        recorded = await commit(
+            self._journal, self._datapath, decide, location, copy_id, by=caller.name
+        )
+        self._accesses.track(volume_id)
+        return as_version(committed, recorded[0].at_ms)
+
+    async def copy(
+        self,
+        caller: Caller,
+        source: tuple[BucketName, ObjectKey],
+        source_conditions: Conditions,
+        target: tuple[BucketName, ObjectKey],
+        metadata: Metadata | None,
+        algorithm: ChecksumAlgorithm | None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectVersion:
+        """Copy an object on the server; `metadata` None keeps the source's.
+
+        Raises NoSuchKey, PreconditionFailed, InvalidArgument (onto itself, changing nothing).
+        """
+        version = require_version(self._journal.catalog, *source)
+        check_copy_source(source_conditions, version.etag, version.modified_at_ms)
+        if source == target and metadata is None and algorithm is None:
+            raise InvalidArgument(
+                "This copy request is illegal because it is trying to copy an object to itself"
+                " without changing the object's metadata, storage class, website redirect location"
+                " or encryption attributes."
+            )
+        if algorithm is None and version.checksums:
+            algorithm = version.checksums[0].algorithm
+        stated = Stated(size_bytes=version.size_bytes, algorithm=algorithm)
+        async with self._read(version, Span(0, version.size_bytes)) as pieces:
+            return await self.put(
+                caller,
+                *target,
+                StreamSource(pieces),
+                stated,
+                version.metadata if metadata is None else metadata,
+                conditions,
+            )
+
+    async def delete(self, caller: Caller, target: Target) -> None:
+        """Delete the current version; nothing there is no error. Raises NoSuchBucket."""
+        recorded = await self._journal.transact(
+            partial(delete_version, target=target), by=caller.name
+        )
+        for event in recorded:
+            self._accesses.forget(VolumeId(event.stream))
+
+    async def delete_many(
+        self, caller: Caller, bucket: BucketName, targets: Sequence[Target]
+    ) -> Sequence[StratumError | None]:
+        """Delete each; per target None or what went wrong. Raises NoSuchBucket."""
+        require_bucket(self._journal.catalog, bucket)
+
+        def deletion(target: Target) -> Callable[[], Awaitable[StratumError | None]]:
+            async def run() -> StratumError | None:
+                try:
+                    await self.delete(caller, target)
+                except StratumError as error:
+                    return error
+                return None
+
+            return run
+
+        results: list[StratumError | None] = []
+        for start in range(0, len(targets), DELETES_AT_ONCE):
+            batch = targets[start : start + DELETES_AT_ONCE]
+            results += await together(*(deletion(target) for target in batch))
+        return results
+
+    # -- reading --------------------------------------------------------------------------------
+    def head(
+        self, bucket: BucketName, key: ObjectKey, conditions: Conditions = NO_CONDITIONS
+    ) -> ObjectVersion:
+        """Raises NoSuchBucket, NoSuchKey, PreconditionFailed, NotModified."""
+        version = require_version(self._journal.catalog, bucket, key)
+        check_read(conditions, version.etag, version.modified_at_ms)
+        return version
+
+    @asynccontextmanager
+    async def open(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        asked: ByteRange | None = None,
+        part_number: int | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> AsyncIterator[Download]:
+        """Open a version for reading; entering reads its first bytes and counts the access.
+
+        Raises what `head` raises, InvalidRange, InsufficientShards, RemoteFailed.
+        """
+        version = self.head(bucket, key, conditions)
+        span = resolve(version, asked, part_number)
+        is_partial = asked is not None or part_number is not None
+        async with self._read(version, span) as pieces:
+            yield Download(version, span, is_partial, pieces)
+
+    @asynccontextmanager
+    async def read(
+        self, version: ObjectVersion, span: Span
+    ) -> AsyncIterator[AsyncIterator[Buffer]]:
+        """Bytes of a version as looked up before; counts as an access."""
+        async with self._read(version, span) as pieces:
+            yield pieces
+
+    @asynccontextmanager
+    async def _read(
+        self, version: ObjectVersion, span: Span
+    ) -> AsyncIterator[AsyncIterator[Buffer]]:
+        self._accesses.record(version.volume_id)
+        async with AsyncExitStack() as stack:
+            try:
+                pieces = await stack.enter_async_context(
+                    self._datapath.read(version.location, span)
+                )
+            except InsufficientShards:
+                # A move may have reclaimed this copy since the look-up: the key knows better.
+                fresh = self._journal.catalog.version(version.bucket, version.key)
+                if (
+                    fresh is None
+                    or fresh.volume_id != version.volume_id
+                    or fresh.location == version.location
+                ):
+                    raise
+                pieces = await stack.enter_async_context(self._datapath.read(fresh.location, span))
+            yield pieces
+
+    async def list(self, bucket: BucketName, request: ListRequest) -> Page[ListedObject]:
+        """Raises NoSuchBucket."""
+
+        def question(catalog: Catalog) -> Page[ListedObject]:
+            require_bucket(catalog, bucket)
+            return catalog.list_objects(bucket, request)
+
+        return await self._journal.query(question)
+
+
+def resolve(version: ObjectVersion, asked: ByteRange | None, part_number: int | None) -> Span:
+    """Which bytes are meant. Raises InvalidRange, InvalidArgument."""
+    if part_number is not None:
+        if asked is not None:
+            raise InvalidArgument("Cannot specify both Range header and partNumber query parameter")
+        return _part_span(version, part_number)
+    if asked is None:
+        return Span(0, version.size_bytes)
+    return asked.resolve(version.size_bytes)
+
+
+def _part_span(version: ObjectVersion, number: int) -> Span:
+    begin = 0
+    for part in version.parts:
+        if part.number == number:
+            return Span(begin, begin + part.size_bytes)
+        begin += part.size_bytes
+    if not version.parts and number == 1:
+        return Span(0, version.size_bytes)
+    raise InvalidPartNumber("The requested partnumber is not satisfiable")
+
+
+def as_version(committed: VersionCommitted, at_ms: int) -> ObjectVersion:
+    """The catalog's view of a version just committed."""
+    return ObjectVersion(
+        bucket=committed.bucket,
+        key=committed.key,
+        version_id=committed.version_id,
+        volume_id=committed.volume_id,
+        size_bytes=committed.size_bytes,
+        etag=committed.etag,
+        modified_at_ms=at_ms,
+        location=committed.location,
+        checksum=committed.checksum,
+        metadata=committed.metadata,
+        checksums=committed.checksums,
+        parts=committed.parts,
+    )

@@ -1,0 +1,291 @@
+"""Use cases on multipart uploads. Parts are stored like objects; a completion joins their
+extents without touching a byte, and adds an empty extent whose shards describe the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from stratum.app.accesses import AccessRecorder
+from stratum.app.commit import commit
+from stratum.app.datapath import DataPath
+from stratum.app.objects import Objects, as_version
+from stratum.app.payload import EmptySource, NewHasher, Payload, Stated, StreamSource
+from stratum.domain.bucket import require_bucket
+from stratum.domain.catalog import Catalog
+from stratum.domain.checksums import Checksum
+from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_copy_source
+from stratum.domain.errors import NoSuchUpload
+from stratum.domain.events import PartStored, UploadStarted, VersionCommitted
+from stratum.domain.listing import ListRequest, Page
+from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, UploadId, VolumeId
+from stratum.domain.object import check_put, require_version
+from stratum.domain.ranges import ByteRange, Span, resolve_copy_range
+from stratum.domain.upload import (
+    PART_SIZE_MAX_BYTES,
+    Assembly,
+    Combine,
+    Digest,
+    NamedPart,
+    abort_upload,
+    assemble,
+    check_part_number,
+    check_stated_checksum,
+    complete_upload,
+    require_upload,
+    start_upload,
+    store_part,
+)
+from stratum.domain.volume import (
+    NULL_VERSION,
+    Extent,
+    Location,
+    ObjectVersion,
+    Part,
+    ShardRecord,
+    Upload,
+)
+from stratum.ports import ByteSource, Journal, NewId, NowMs
+
+
+class Uploads:
+    def __init__(
+        self,
+        journal: Journal,
+        datapath: DataPath,
+        objects: Objects,
+        accesses: AccessRecorder,
+        new_id: NewId,
+        now_ms: NowMs,
+        new_hasher: NewHasher,
+        combine: Combine,
+        digest: Digest,
+    ) -> None:
+        self._journal = journal
+        self._datapath = datapath
+        self._objects = objects
+        self._accesses = accesses
+        self._new_id = new_id
+        self._now_ms = now_ms
+        self._new_hasher = new_hasher
+        self._combine = combine
+        self._digest = digest
+
+    async def start(self, caller: Caller, started: UploadStarted) -> None:
+        """Raises NoSuchBucket."""
+        await self._journal.transact(partial(start_upload, started=started), by=caller.name)
+
+    def new_upload_id(self) -> UploadId:
+        return UploadId(self._new_id())
+
+    def get(self, bucket: BucketName, key: ObjectKey, upload_id: UploadId) -> Upload:
+        """Raises NoSuchBucket, NoSuchUpload."""
+        return require_upload(self._journal.catalog, bucket, key, upload_id)
+
+    async def put_part(
+        self,
+        caller: Caller,
+        upload: Upload,
+        number: int,
+        source: ByteSource,
+        stated: Stated,
+    ) -> PartStored:
+        """Store a part; one stored before under the same number is replaced.
+
+        Raises InvalidArgument, NoSuchUpload, what Payload raises, InsufficientDisks.
+        """
+        check_part_number(number)
+        payload = Payload(source, stated, self._new_hasher, PART_SIZE_MAX_BYTES)
+        copy_id = ExtentId(self._new_id())
+        created_at_ms = self._now_ms()
+
+        def describe(extent: Extent) -> ShardRecord:
+            return ShardRecord(
+                volume_id=VolumeId(copy_id),
+                extent_id=copy_id,
+                bucket=upload.bucket,
+                key=upload.key,
+                version_id=NULL_VERSION,
+                size_bytes=payload.size_bytes,
+                etag=payload.etag,
+                checksum=payload.crc64,
+                created_at_ms=created_at_ms,
+                tier=Tier.HOT,
+                generation=0,
+                metadata=upload.metadata,
+                checksums=payload.checksums,
+                extents=(extent,),
+                upload_id=upload.id,
+                part_number=number,
+            )
+
+        location = await self._datapath.stage(
+            Tier.HOT, copy_id, stated.size_bytes, payload, describe
+        )
+        stored = PartStored(
+            upload.id,
+            number,
+            payload.size_bytes,
+            payload.etag,
+            payload.crc64,
+            location,
+            payload.checksums,
+        )
+        decide = partial(store_part, bucket=upload.bucket, key=upload.key, stored=stored)
+        await commit(self._journal, self._datapath, decide, location, copy_id, by=caller.name)
+        return stored
+
+    async def copy_part(
+        self,
+        caller: Caller,
+        upload: Upload,
+        number: int,
+        source: tuple[BucketName, ObjectKey],
+        source_conditions: Conditions,
+        asked: ByteRange | None,
+    ) -> tuple[PartStored, int]:
+        """Store (a range of) an object as a part; returns it and when, in Unix ms."""
+        check_part_number(number)
+        version = require_version(self._journal.catalog, *source)
+        check_copy_source(source_conditions, version.etag, version.modified_at_ms)
+        span = (
+            resolve_copy_range(asked, version.size_bytes) if asked else Span(0, version.size_bytes)
+        )
+        stated = Stated(size_bytes=span.length, algorithm=upload.checksum_algorithm)
+        async with self._objects.read(version, span) as pieces:
+            stored = await self.put_part(caller, upload, number, StreamSource(pieces), stated)
+        return stored, self._now_ms()
+
+    async def complete(
+        self,
+        caller: Caller,
+        bucket: BucketName,
+        key: ObjectKey,
+        upload_id: UploadId,
+        named: Sequence[NamedPart],
+        stated: Checksum | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectVersion:
+        """Join the parts into the key's current version. A repeated completion with the same
+        parts gets the same answer as long as the object is there.
+
+        Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest,
+        PreconditionFailed.
+        """
+        catalog = self._journal.catalog
+        try:
+            upload = require_upload(catalog, bucket, key, upload_id)
+        except NoSuchUpload:
+            return self._completed_before(bucket, key, upload_id, named)
+        check_put(catalog, bucket, key, conditions)
+        parts = await self._journal.query(lambda catalog: catalog.parts(upload_id))
+        assembly = assemble(upload, parts, named, self._combine, self._digest)
+        check_stated_checksum(assembly, stated)
+        volume_id = VolumeId(self._new_id())
+        copy_id = ExtentId(volume_id)
+        manifest = await self._stage_manifest(upload, volume_id, assembly)
+        committed = VersionCommitted(
+            volume_id=volume_id,
+            bucket=bucket,
+            key=key,
+            version_id=NULL_VERSION,
+            size_bytes=assembly.size_bytes,
+            etag=assembly.etag,
+            checksum=assembly.checksum,
+            location=_joined(manifest, assembly),
+            metadata=upload.metadata,
+            checksums=assembly.checksums,
+            parts=assembly.completed_parts,
+        )
+        decide = partial(
+            complete_upload,
+            bucket=bucket,
+            key=key,
+            upload_id=upload_id,
+            assembly=assembly,
+            committed=committed,
+            conditions=conditions,
+        )
+        recorded = await commit(
+            self._journal, self._datapath, decide, manifest, copy_id, by=caller.name
+        )
+        self._accesses.track(volume_id)
+        return as_version(committed, recorded[0].at_ms)
+
+    async def abort(
+        self, caller: Caller, bucket: BucketName, key: ObjectKey, upload_id: UploadId
+    ) -> None:
+        """Raises NoSuchUpload."""
+        decide = partial(abort_upload, bucket=bucket, key=key, upload_id=upload_id)
+        await self._journal.transact(decide, by=caller.name)
+
+    async def parts(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        upload_id: UploadId,
+        after: int,
+        limit: int,
+    ) -> tuple[Upload, Sequence[Part]]:
+        """Up to `limit` parts with numbers above `after`. Raises NoSuchUpload."""
+
+        def question(catalog: Catalog) -> tuple[Upload, Sequence[Part]]:
+            upload = require_upload(catalog, bucket, key, upload_id)
+            return upload, catalog.parts(upload_id, after, limit)
+
+        return await self._journal.query(question)
+
+    async def list(self, bucket: BucketName, request: ListRequest) -> Page[Upload]:
+        """Raises NoSuchBucket."""
+
+        def question(catalog: Catalog) -> Page[Upload]:
+            require_bucket(catalog, bucket)
+            return catalog.list_uploads(bucket, request)
+
+        return await self._journal.query(question)
+
+    def _completed_before(
+        self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, named: Sequence[NamedPart]
+    ) -> ObjectVersion:
+        catalog = self._journal.catalog
+        done = catalog.completed(upload_id)
+        version = catalog.version(bucket, key)
+        if (
+            done is None
+            or version is None
+            or done != (version.volume_id, tuple(part.number for part in named))
+        ):
+            raise NoSuchUpload("The specified multipart upload does not exist.")
+        return version
+
+    async def _stage_manifest(
+        self, upload: Upload, volume_id: VolumeId, assembly: Assembly
+    ) -> Location:
+        created_at_ms = self._now_ms()
+
+        def describe(extent: Extent) -> ShardRecord:
+            return ShardRecord(
+                volume_id=volume_id,
+                extent_id=extent.id,
+                bucket=upload.bucket,
+                key=upload.key,
+                version_id=NULL_VERSION,
+                size_bytes=assembly.size_bytes,
+                etag=assembly.etag,
+                checksum=assembly.checksum,
+                created_at_ms=created_at_ms,
+                tier=Tier.HOT,
+                generation=0,
+                metadata=upload.metadata,
+                checksums=assembly.checksums,
+                parts=assembly.completed_parts,
+                extents=_joined(Location(Tier.HOT, (extent,)), assembly).extents,
+            )
+
+        return await self._datapath.stage(Tier.HOT, ExtentId(volume_id), 0, EmptySource(), describe)
+
+
+def _joined(manifest: Location, assembly: Assembly) -> Location:
+    """The manifest first, since a copy is named by its first extent, then the parts."""
+    extents = [extent for part in assembly.parts for extent in part.location.extents]
+    return Location(manifest.tier, (*manifest.extents, *extents))
