@@ -9,7 +9,8 @@ of 12 ms for a thousand; for flat listings the scan is four times faster than th
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any
 
 from stratum.domain.catalog import ListedObject
@@ -61,8 +62,10 @@ def list_objects(
     objects: list[ListedObject] = []
     prefixes: list[str] = []
     last: Position | None = None
-    if request.max_keys > 0:
-        for text, is_prefix, *columns in _rows(connection, bucket, request):
+    if request.max_keys <= 0:
+        return Page((), (), None)
+    with closing(_rows(connection, bucket, request)) as rows:
+        for text, is_prefix, *columns in rows:
             if len(objects) + len(prefixes) == request.max_keys:
                 return Page(tuple(objects), tuple(prefixes), last)
             key = str(text, "utf-8")
@@ -74,7 +77,7 @@ def list_objects(
     return Page(tuple(objects), tuple(prefixes), None)
 
 
-def _rows(connection: sqlite3.Connection, bucket: str, request: ListRequest) -> Iterator[Row]:
+def _rows(connection: sqlite3.Connection, bucket: str, request: ListRequest) -> Generator[Row]:
     """What follows the request's position, at least one row more than the page holds."""
     prefix, delimiter = request.prefix.encode(), request.delimiter.encode()
     lower, upper = request.lower_bound, after_prefix(prefix) if prefix else BYTES_END

@@ -90,6 +90,7 @@ class DirectoryDisk:
     async def publish(self, name: str) -> None:
         """Calls that come while others are being published share the next thread hop."""
         self._published_path(name)
+        await trio.lowlevel.checkpoint_if_cancelled()
         batch = self._batch or _PublishBatch()
         batch.add(name)
         # Shielded: others wait for this batch, and it takes a few renames only.

@@ -119,7 +119,7 @@ class Workers:
     """
 
     def __init__(self, context: trio_parallel.WorkerContext, limit: int) -> None:
-        self._context = context
+        self.context = context
         self._limit = limit
         self._jobs = trio.CapacityLimiter(1)
         self._starts = trio.CapacityLimiter(1)
@@ -144,12 +144,15 @@ class Workers:
         """
         with trio.move_on_after(JOB_TIMEOUT_S, shield=True):
             try:
-                await self._context.run_sync(job, *args, kill_on_cancel=True, limiter=self._jobs)
+                await self.context.run_sync(job, *args, kill_on_cancel=True, limiter=self._jobs)
             except trio_parallel.BrokenWorkerError as error:
                 _log.warning("a coding worker died, coding inline: %s", error)
                 return False
+            except Exception:
+                _log.warning("a coding worker failed, coding inline", exc_info=True)
+                return False
             return True
-        _log.warning("a coding worker did not answer in %s s and was killed", JOB_TIMEOUT_S)
+        _log.warning("a coding worker did not answer in %s s, coding inline", JOB_TIMEOUT_S)
         return False
 
     async def warm(self, slot: Slot) -> bool:
@@ -157,7 +160,7 @@ class Workers:
         self._starting = True
         try:
             with trio.move_on_after(JOB_TIMEOUT_S, shield=True):
-                await self._context.run_sync(
+                await self.context.run_sync(
                     stripe_jobs.warm_up, slot, kill_on_cancel=True, limiter=self._starts
                 )
                 return True
@@ -173,7 +176,7 @@ class Workers:
 
     def _count(self) -> tuple[int, int]:
         """Workers that are idle, and all that have started."""
-        now = self._context.statistics()
+        now = self.context.statistics()
         return now.idle_workers, now.idle_workers + now.running_workers - self._starting
 
     def _start(self, slot: Slot) -> None:

@@ -39,9 +39,7 @@ def unread(volume_id: VolumeId, at_ms: int) -> Access:
     return Access(volume_id, last_at_ms=at_ms, reads=0, sessions=0, look_at_ms=0)
 
 
-def observe(
-    access: Access, at_ms: int, reads: int, session_ms: float, until_ms: int = 0
-) -> Access:
+def observe(access: Access, at_ms: int, reads: int, session_ms: float, until_ms: int = 0) -> Access:
     """The row after `reads` reads from `at_ms` to `until_ms` (by default at one moment).
 
     A session is measured from its first read, so that a volume read every few minutes for days
@@ -63,9 +61,7 @@ def observe(
 
 def observe_before_move(access: Access, at_ms: int, reads: int) -> Access:
     """The row after reads that were noted only after the volume had moved: no session here."""
-    return replace(
-        access, last_at_ms=max(access.last_at_ms, at_ms), reads=access.reads + reads
-    )
+    return replace(access, last_at_ms=max(access.last_at_ms, at_ms), reads=access.reads + reads)
 
 
 def moved(access: Access) -> Access:

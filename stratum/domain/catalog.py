@@ -123,3 +123,8 @@ def copy_key(location: Location) -> str:
     """The name of a copy: its remote name, or the id of its first extent. No two copies share it,
     because every copy is written under fresh ids."""
     return location.remote.name if location.remote else location.extents[0].id
+
+
+def missing_shards(location: Location) -> int:
+    """How many shards the extent with the fewest lacks; a remote copy lacks none."""
+    return max((len(extent.missing) for extent in location.extents), default=0)

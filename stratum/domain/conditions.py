@@ -54,6 +54,8 @@ class Conditions:
     if_none_match: EntityTags | None = None
     if_modified_since_ms: int | None = None
     if_unmodified_since_ms: int | None = None
+    if_range: EntityTags | int | None = None
+    """The tag, or the date in milliseconds, a Range depends on."""
 
     def __bool__(self) -> bool:
         return self != NO_CONDITIONS
@@ -81,6 +83,17 @@ def check_read(conditions: Conditions, etag: str, modified_at_ms: int) -> None:
         modified_at_ms, conditions.if_modified_since_ms
     ):
         raise NotModified(etag, modified_at_ms)
+
+
+def range_applies(conditions: Conditions, etag: str, modified_at_ms: int) -> bool:
+    """Whether a Range counts (RFC 9110 §13.1.5); if not, the whole object is sent."""
+    match conditions.if_range:
+        case None:
+            return True
+        case EntityTags() as tags:
+            return tags.match_strongly(etag)
+        case date_ms:
+            return modified_at_ms // 1000 == date_ms // 1000
 
 
 def check_copy_source(conditions: Conditions, etag: str, modified_at_ms: int) -> None:

@@ -1,10 +1,24 @@
-"""Which tier a volume belongs in, why, and when to look again. Pure: a function of its arguments."""
+"""Which tier a volume belongs in, why, and when to look again. Pure: a function of its arguments.
+
+A policy looks at `Facts` and a price list and says `Move` or `Stay`. Facts, numbers and price
+version go into the decision's event, so that `derive_again` can repeat it bit for bit.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from stratum.domain import wording
+from stratum.domain.access import Access, session_ms
 from stratum.domain.names import Tier
+from stratum.domain.pricing import BYTES_PER_GB, PriceList
+from stratum.domain.volume import Volume
+
+MANUAL = "manual"
+"""Policy name of a move somebody asked for."""
 
 
 @dataclass(frozen=True)
@@ -26,3 +40,164 @@ class Decision:
     """Inputs: size_gb, idle_days, age_days, reads, sessions …"""
     numbers: dict[str, float] = field(default_factory=dict)
     """Derived: break_even_days, saving_per_month …"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a policy may know of a volume. Times in days of the tiering clock."""
+
+    tier: Tier
+    tiers: tuple[Tier, ...]
+    """Tiers that are configured, dearest first."""
+    size_gb: float
+    idle_days: float
+    """Since the last read, or since it was written."""
+    age_days: float
+    """Since it was written."""
+    residence_days: float
+    """Since it came to its tier."""
+    reads: float
+    """Since it was written."""
+    sessions: float
+    """Runs of reads since it came to its tier."""
+    gap_days: float
+    """Between the beginnings of the latest two of these sessions; 0 with fewer than two."""
+    day_s: float
+    """Real seconds per day of the tiering clock."""
+
+    def record(self) -> dict[str, float]:
+        """All of it but the current tier, as numbers for the decision's event."""
+        return {
+            "size_gb": self.size_gb,
+            "idle_days": self.idle_days,
+            "age_days": self.age_days,
+            "residence_days": self.residence_days,
+            "reads": self.reads,
+            "sessions": self.sessions,
+            "gap_days": self.gap_days,
+            "day_s": self.day_s,
+            **{f"has_{tier}": float(tier in self.tiers) for tier in Tier},
+        }
+
+
+@dataclass(frozen=True)
+class Move:
+    """The volume should move now."""
+
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Stay:
+    """The volume should stay where it is."""
+
+    look_again_at_ms: int
+    """When time alone may change that; 0: only a read can."""
+    sentence: str
+    would_do: Tier | None
+    """Where it would go then, unless it is read before."""
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+Verdict = Move | Stay
+
+
+class Policy(Protocol):
+    """A rule for moving volumes. Pure: equal arguments give equal verdicts.
+
+    `now_ms` only turns the days until the next look into a time; it must not influence a Move.
+    """
+
+    name: str
+
+    def decide(self, facts: Facts, prices: PriceList, now_ms: int) -> Verdict: ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all tiering decisions of a server share."""
+
+    policy: Policy
+    prices: PriceList
+    tiers: tuple[Tier, ...]
+    """Tiers that are configured, dearest first."""
+    day_s: float
+    """Real seconds per day of the tiering clock."""
+
+    @property
+    def session_ms(self) -> float:
+        return session_ms(self.day_s)
+
+    def facts(self, volume: Volume, access: Access, now_ms: int) -> Facts:
+        def days_since(at_ms: int) -> float:
+            return max(0, now_ms - at_ms) / (self.day_s * 1000)
+
+        return Facts(
+            tier=volume.tier,
+            tiers=self.tiers,
+            size_gb=volume.size_bytes / BYTES_PER_GB,
+            idle_days=days_since(max(access.last_at_ms, volume.created_at_ms)),
+            age_days=days_since(volume.created_at_ms),
+            residence_days=days_since(volume.placed_at_ms),
+            reads=float(access.reads),
+            sessions=float(access.sessions),
+            gap_days=access.gap_ms / (self.day_s * 1000),
+            day_s=self.day_s,
+        )
+
+    def verdict(self, volume: Volume, access: Access, now_ms: int) -> Verdict:
+        """What the policy says of a volume now."""
+        return self.policy.decide(self.facts(volume, access, now_ms), self.prices, now_ms)
+
+
+def look_again(facts: Facts, days: float, now_ms: int) -> int:
+    """The time `days` from now, rounded up and never at once, so that looking early can't spin.
+
+    0 (never) if that is infinitely far.
+    """
+    if math.isinf(days):
+        return 0
+    return now_ms + max(1, math.ceil(days * facts.day_s * 1000))
+
+
+def facts_of(decision: Decision) -> Facts:
+    """The facts a policy's decision was made from, out of its record. Raises KeyError if the
+    record lacks one."""
+    record = decision.facts
+    return Facts(
+        tier=decision.source,
+        tiers=tuple(tier for tier in Tier if record[f"has_{tier}"]),
+        size_gb=record["size_gb"],
+        idle_days=record["idle_days"],
+        age_days=record["age_days"],
+        residence_days=record["residence_days"],
+        reads=record["reads"],
+        sessions=record["sessions"],
+        gap_days=record["gap_days"],
+        day_s=record["day_s"],
+    )
+
+
+def derive_again(
+    decision: Decision, policies: Mapping[str, Policy], prices: PriceList
+) -> Decision | None:
+    """The decision the recorded policy makes from the recorded facts: equal to the record, or
+    something is wrong. None if it would not move at all. A manual decision is its own reason.
+
+    Raises KeyError for a policy that isn't among `policies` or a record that lacks a fact.
+    """
+    if decision.policy == MANUAL:
+        return decision
+    verdict = policies[decision.policy].decide(facts_of(decision), prices, 0)
+    return verdict.decision if isinstance(verdict, Move) else None
+
+
+def by_hand(facts: Facts, target: Tier, who: str, why: str, prices: PriceList) -> Decision:
+    """The decision that somebody made: `who` asked for it, `why` in their words (or empty)."""
+    reason = f", because: {why}" if why else ""
+    sentence = (
+        f"{wording.size(facts.size_gb)}: {facts.tier} → {target} because {who} asked for it{reason}"
+    )
+    return Decision(
+        facts.tier, target, MANUAL, sentence, prices.version(), facts.record(), numbers={}
+    )

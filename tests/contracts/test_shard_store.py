@@ -18,10 +18,7 @@ LABEL = {"disk": "d0", "store": "s0"}
 
 @pytest.fixture(params=["directory", "memory"])
 async def disk(request, tmp_path):
-    if request.param == "memory":
-        store = MemoryDisk()
-    else:
-        store = DirectoryDisk(tmp_path / "disk0")
+    store = MemoryDisk() if request.param == "memory" else DirectoryDisk(tmp_path / "disk0")
     await store.label(LABEL)
     return store
 

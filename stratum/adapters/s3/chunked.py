@@ -16,9 +16,9 @@ until `finish` has returned. A bad chunk raises at its end at the latest, before
 
 Sources: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html and
 sigv4-streaming-trailers.html. Senders differ in details: the CRLF at the very end may be missing
-where no trailer is expected, and trailer lines may end in a bare LF. Amazon's minimum of 8 KiB
-for all chunks but the last is not enforced: nothing depends on it, and SDKs that read from pipes
-break it.
+where no trailer is expected, or be there twice, and trailer lines may end in a bare LF. Amazon's
+minimum of 8 KiB for all chunks but the last is not enforced: nothing depends on it, and SDKs that
+read from pipes break it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,19 @@ from collections.abc import Collection
 from enum import Enum, auto
 
 from stratum.adapters.s3.errors import S3Error
+from stratum.adapters.s3.request import Headers
 from stratum.adapters.s3.signature import ChunkSigner, signatures_equal
+from stratum.adapters.s3.sigv4 import PayloadMode
+from stratum.domain.checksums import ChecksumAlgorithm
 
 CHUNK_LINE_LENGTH_MAX_BYTES = 256
 """A size of 16 digits and a signature need 98."""
 TRAILER_LENGTH_MAX_BYTES = 4096
 TRAILER_SIGNATURE = "x-amz-trailer-signature"
+TRAILER_NAMES = frozenset(f"x-amz-checksum-{name.lower()}" for name in ChecksumAlgorithm)
+
+_TRAILER_MODES = (PayloadMode.STREAMING_SIGNED_TRAILER, PayloadMode.STREAMING_UNSIGNED_TRAILER)
+_DECODED_LENGTH = re.compile("[0-9]{1,18}").fullmatch
 
 _CHUNK_LINE = re.compile(rb"([0-9a-fA-F]{1,16})(?:;([^\r\n]*))?").fullmatch
 _CHUNK_SIGNATURE = re.compile(rb"chunk-signature=([0-9a-f]{64})").fullmatch
@@ -105,7 +112,10 @@ class ChunkedDecoder:
                     self._check_chunk()
                     self._state = _State.DATA_END
             elif self._state is _State.END:
-                raise S3Error("InvalidRequest", "The body continues after its last chunk")
+                self._line += view[at : at + 3]
+                at += 3
+                if not b"\r\n".startswith(self._line):
+                    raise S3Error("InvalidRequest", "The body continues after its last chunk")
             else:
                 at = self._receive_line(view, at)
         return payload
@@ -215,3 +225,30 @@ class ChunkedDecoder:
             if not signatures_equal(expected, self._trailer_signature or ""):
                 raise S3Error("SignatureDoesNotMatch")
         self._state = _State.END
+
+
+def decoder_for(
+    mode: PayloadMode, signer: ChunkSigner | None, headers: Headers
+) -> ChunkedDecoder | None:
+    """The decoder an authenticated request's body needs; None if the body is sent as it is.
+
+    Raises S3Error: MissingContentLength without x-amz-decoded-content-length, InvalidArgument if
+    it is not a number, InvalidRequest for trailers that are not checksums.
+    """
+    if mode in (PayloadMode.SIGNED, PayloadMode.UNSIGNED):
+        return None
+    length = headers.get("x-amz-decoded-content-length")
+    if not length:
+        raise S3Error("MissingContentLength")
+    if not _DECODED_LENGTH(length):
+        raise S3Error(
+            "InvalidArgument",
+            "x-amz-decoded-content-length is not a length",
+            fields={"ArgumentName": "x-amz-decoded-content-length", "ArgumentValue": length[:100]},
+        )
+    names = {name.strip().lower() for name in headers.get("x-amz-trailer", "").split(",")} - {""}
+    if names and (mode not in _TRAILER_MODES or len(names) > 1 or not names <= TRAILER_NAMES):
+        raise S3Error(
+            "InvalidRequest", "The value specified in the x-amz-trailer header is not supported"
+        )
+    return ChunkedDecoder(int(length), signer=signer, trailer_names=names)

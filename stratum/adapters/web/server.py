@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 import hypercorn.trio.run
 import trio
@@ -19,7 +19,7 @@ from hypercorn.config import Config, Sockets
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer as HypercornTCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import AppWrapper, ConnectionState, LifespanState
+from hypercorn.typing import AppWrapper, ASGIFramework, ConnectionState, LifespanState
 from hypercorn.utils import repr_socket_addr
 
 from stratum.adapters.web.asgi_types import AsgiApp
@@ -69,7 +69,7 @@ async def serve_http(
     group) when the application's lifespan start-up fails.
     """
     config = _configure(listen, limits, certfile, keyfile)
-    wrapped = ASGIWrapper(app)
+    wrapped = ASGIWrapper(cast("ASGIFramework", app))
     state: LifespanState = {}
     lifespan = Lifespan(wrapped, config, state)
     with contextlib.ExitStack() as stack:
@@ -98,7 +98,7 @@ def install_connection_loop(limits: ConnectionLimits = DEFAULT_LIMITS) -> None:
         """Our loop with the limits given."""
 
     LimitedTCPServer.limits = limits
-    hypercorn.trio.run.TCPServer = LimitedTCPServer  # type: ignore[misc, assignment]
+    hypercorn.trio.run.TCPServer = LimitedTCPServer  # type: ignore[attr-defined, assignment]
 
 
 def _configure(
@@ -108,8 +108,8 @@ def _configure(
     config.bind = listen
     config.certfile = certfile
     config.keyfile = keyfile
-    # For TLS, which Hypercorn serves. S3 clients gain nothing from HTTP/2, and Go's would use it:
-    # its flow control makes one large upload slower than HTTP/1.1 does.
+    # All below is for TLS, which Hypercorn serves. S3 speaks HTTP/1.1 only; offered HTTP/2, Go
+    # clients would take it.
     config.alpn_protocols = ["http/1.1"]
     config.include_server_header = False
     config.keep_alive_timeout = int(limits.idle_s)
@@ -154,7 +154,6 @@ class _Server:
                     task_status.started(urls)
                     await shutdown.wait()
                     accepting.cancel_scope.cancel()
-                self._pool.drain()
                 await self._context.terminated.set()
                 connections.cancel_scope.deadline = trio.current_time() + grace_s
                 supervision.start_soon(self._cut_secure_streams_after, grace_s)

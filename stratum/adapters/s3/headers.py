@@ -1,0 +1,224 @@
+"""Request headers parsed into domain values: conditions, ranges, copy sources, storage classes.
+
+`refuse_unsupported` is part of every operation that writes: a client that asks for encryption or
+a lock must hear that it is not there rather than get an object without it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from stratum.adapters.s3.dates import parse_http_date
+from stratum.adapters.s3.errors import S3Error
+from stratum.adapters.s3.request import Headers, decode_utf8
+from stratum.domain.conditions import Conditions, EntityTags
+from stratum.domain.errors import InvalidArgument, NoSuchVersion
+from stratum.domain.names import BucketName, ObjectKey, Tier, bucket_name, object_key
+from stratum.domain.ranges import ByteRange, parse_copy_range, parse_range
+from stratum.domain.volume import NULL_VERSION
+
+MD5_LENGTH_BYTES = 16
+COPY_SOURCE_PREFIX = "x-amz-copy-source-"
+
+STORAGE_CLASSES = (
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "GLACIER_IR",
+    "DEEP_ARCHIVE",
+)
+"""Accepted in requests; where an object lies is decided by the tiering policy."""
+
+TIER_STORAGE_CLASSES = {
+    Tier.HOT: "STANDARD",
+    Tier.WARM: "STANDARD_IA",
+    Tier.COLD: "GLACIER_IR",
+}
+"""What we call our tiers in answers: all of them can be read at once, as these classes can."""
+
+CANNED_ACLS_GRANTED = ("private", "bucket-owner-full-control")
+CANNED_ACLS_KNOWN = (
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "log-delivery-write",
+    "public-read",
+    "public-read-write",
+)
+UNSUPPORTED_PREFIXES = (
+    "x-amz-copy-source-server-side-encryption-",
+    "x-amz-grant-",
+    "x-amz-object-lock-",
+    "x-amz-server-side-encryption",
+)
+UNSUPPORTED_HEADERS = {
+    "x-amz-mfa",
+    "x-amz-object-annotation-directive",
+    "x-amz-rename-source",
+    "x-amz-tagging",
+    "x-amz-website-redirect-location",
+    "x-amz-write-offset-bytes",
+}
+UNSUPPORTED_UNLESS = {
+    "x-amz-bucket-namespace": ("global",),
+    "x-amz-bucket-object-lock-enabled": ("false",),
+    "x-amz-object-ownership": ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"),
+    "x-amz-tagging-directive": ("COPY",),
+}
+"""Headers that change nothing with these values."""
+
+_LENGTH = re.compile("[0-9]{1,18}").fullmatch
+
+
+@dataclass(frozen=True)
+class CopySource:
+    """What x-amz-copy-source names."""
+
+    bucket: BucketName
+    key: ObjectKey
+    version_id: str | None = None
+
+
+def refuse_unsupported(headers: Headers) -> None:
+    """Raise NotImplemented for a header that asks for a feature this server does not have."""
+    for name, value in headers.items():
+        if not name.startswith("x-amz-"):
+            continue
+        allowed: Sequence[str] = UNSUPPORTED_UNLESS.get(name, (value,))
+        if (
+            name in UNSUPPORTED_HEADERS
+            or name.startswith(UNSUPPORTED_PREFIXES)
+            or value not in allowed
+        ):
+            raise _not_implemented(name)
+    acl = headers.get("x-amz-acl", CANNED_ACLS_GRANTED[0])
+    if acl in CANNED_ACLS_KNOWN:
+        raise _not_implemented("x-amz-acl")
+    if acl not in CANNED_ACLS_GRANTED:
+        raise InvalidArgument("The canned ACL you provided is not valid", "x-amz-acl", acl[:100])
+
+
+def conditions(headers: Headers, prefix: str = "", now_year: int = 2000) -> Conditions:
+    """If-Match, If-None-Match, If-(Un)modified-Since and If-Range, each with `prefix` before it.
+
+    Use COPY_SOURCE_PREFIX for those of a copy's source. Dates that cannot be read do not count
+    (RFC 9110 §13.1.3, §13.1.4).
+    """
+    return Conditions(
+        if_match=_entity_tags(headers.get(f"{prefix}if-match")),
+        if_none_match=_entity_tags(headers.get(f"{prefix}if-none-match")),
+        if_modified_since_ms=_date_ms(headers.get(f"{prefix}if-modified-since"), now_year),
+        if_unmodified_since_ms=_date_ms(headers.get(f"{prefix}if-unmodified-since"), now_year),
+        if_range=_if_range(headers.get(f"{prefix}if-range"), now_year),
+    )
+
+
+def byte_range(headers: Headers) -> ByteRange | None:
+    """The Range asked for; None for the whole object."""
+    text = headers.get("range")
+    return None if text is None else parse_range(text)
+
+
+def copy_range(headers: Headers) -> ByteRange | None:
+    """The range of UploadPartCopy; raise InvalidArgument."""
+    text = headers.get("x-amz-copy-source-range")
+    return None if text is None else parse_copy_range(text)
+
+
+def copy_source(headers: Headers) -> CopySource:
+    """Parse x-amz-copy-source: `[/]BUCKET/KEY[?versionId=ID]`, percent-encoded.
+
+    Raises InvalidArgument, InvalidBucketName, KeyTooLong; S3Error InvalidURI if it is not UTF-8.
+    """
+    text = headers.get("x-amz-copy-source", "")
+    # A `?` of the key itself is sent as %3F, so the version is split off before decoding.
+    path, has_version, version = text.partition("?versionId=")
+    decoded = decode_utf8(unquote_to_bytes(path.encode("latin-1", "replace")))
+    bucket, slash, key = decoded.removeprefix("/").partition("/")
+    if not slash or not bucket or not key:
+        raise InvalidArgument(
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            "x-amz-copy-source",
+            text[:100],
+        )
+    return CopySource(bucket_name(bucket), object_key(key), version if has_version else None)
+
+
+def require_null_version(version_id: str | None) -> None:
+    """Raise NoSuchVersion unless a version id is absent or `null`, the only version there is."""
+    if version_id not in (None, "", NULL_VERSION):
+        raise NoSuchVersion("The specified version does not exist.")
+
+
+def replaces_metadata(headers: Headers) -> bool:
+    """Whether a copy takes its metadata from the request; raise InvalidArgument."""
+    directive = headers.get("x-amz-metadata-directive", "COPY")
+    if directive not in ("COPY", "REPLACE"):
+        raise InvalidArgument(
+            "Unknown metadata directive.", "x-amz-metadata-directive", directive[:100]
+        )
+    return directive == "REPLACE"
+
+
+def storage_class(headers: Headers) -> str:
+    """The storage class asked for; raise InvalidStorageClass."""
+    asked = headers.get("x-amz-storage-class", STORAGE_CLASSES[0])
+    if asked not in STORAGE_CLASSES:
+        raise S3Error("InvalidStorageClass", fields={"StorageClassRequested": asked[:100]})
+    return asked
+
+
+def content_md5(headers: Headers) -> bytes | None:
+    """The MD5 digest the body must have; raise InvalidDigest if it is not one."""
+    text = headers.get("content-md5")
+    if text is None:
+        return None
+    try:
+        digest = base64.b64decode(text.encode("ascii"), validate=True)
+    except (UnicodeError, binascii.Error):
+        digest = b""
+    if len(digest) != MD5_LENGTH_BYTES:
+        raise S3Error("InvalidDigest", fields={"Content-MD5": text[:100]})
+    return digest
+
+
+def content_length(headers: Headers) -> int | None:
+    """The length of the body as sent; raise InvalidArgument if it is not one."""
+    text = headers.get("content-length")
+    if text is None:
+        return None
+    if not _LENGTH(text):
+        raise InvalidArgument("Content-Length is not a length", "Content-Length", text[:100])
+    return int(text)
+
+
+def _not_implemented(header: str) -> S3Error:
+    return S3Error(
+        "NotImplemented",
+        "A header you provided implies functionality that is not implemented",
+        fields={"Header": header},
+    )
+
+
+def _entity_tags(text: str | None) -> EntityTags | None:
+    return EntityTags.parse(text) if text else None
+
+
+def _date_ms(text: str | None, now_year: int) -> int | None:
+    unix_s = parse_http_date(text, now_year) if text else None
+    return None if unix_s is None else unix_s * 1000
+
+
+def _if_range(text: str | None, now_year: int) -> EntityTags | int | None:
+    if not text:
+        return None
+    date_ms = _date_ms(text, now_year)
+    return EntityTags.parse(text) if date_ms is None else date_ms

@@ -1,0 +1,164 @@
+"""The ASGI application in front: S3 is answered here, `/_stratum/` goes to the control plane.
+
+Plain ASGI for two reasons (ADR 5): a framework buffers bodies that must stream, and its routing
+normalises paths that are keys.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import trio
+
+from stratum.adapters.s3.errors import S3Error, render_error
+from stratum.adapters.s3.operations import Operation
+from stratum.adapters.s3.request import RequestHead, headers_from_raw
+from stratum.adapters.s3.routing import Target, resolve
+from stratum.adapters.s3.sigv4 import SecretFor, authenticate
+from stratum.adapters.web.asgi_types import AsgiApp, Receive, Scope, Send
+from stratum.adapters.web.body import Body
+from stratum.adapters.web.messages import S3Request, S3Response
+from stratum.adapters.web.metrics import Metrics
+from stratum.domain.errors import AccessDenied, IncompleteBody, StratumError
+from stratum.domain.names import Caller
+from stratum.ports import NewId, NowMs
+
+CONTROL_PREFIX = b"/_stratum/"
+DRAIN_LIMIT_BYTES = 1 << 20
+"""How much of a refused body is read so that the connection stays usable. Where the loop below us
+does that itself we leave it alone; Hypercorn's own does not."""
+OWN_LOOP_EXTENSION = "stratum.connection"
+
+log = logging.getLogger("stratum.http")
+
+Handler = Callable[[S3Request], Awaitable[S3Response]]
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may come in."""
+
+    secret_for: SecretFor
+    caller_of: Callable[[str], Caller]
+    region: str
+    domains: Sequence[str]
+
+
+class Front:
+    """ASGI 3. `handlers` decides which operations are built; the others answer 501."""
+
+    def __init__(
+        self,
+        handlers: Mapping[Operation, Handler],
+        access: Access,
+        control: AsgiApp,
+        metrics: Metrics,
+        new_id: NewId,
+        now_ms: NowMs,
+    ) -> None:
+        self._handlers = handlers
+        self._access = access
+        self._control = control
+        self._metrics = metrics
+        self._new_id = new_id
+        self._now_ms = now_ms
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["raw_path"].startswith(CONTROL_PREFIX):
+            await self._control(scope, receive, send)
+            return
+        request_id = self._new_id()[-16:].upper()
+        head = RequestHead(
+            scope["method"],
+            scope["raw_path"],
+            scope["query_string"],
+            headers_from_raw(scope["headers"]),
+        )
+        body = Body(receive)
+        started_s = trio.current_time()
+        target: Target | None = None
+        async with AsyncExitStack() as stack:
+            try:
+                target = resolve(head, self._access.domains)
+                response = await self._answer(request_id, head, target, body, stack)
+            except Exception as error:
+                response = self._refuse(error, request_id, head, target)
+            if OWN_LOOP_EXTENSION not in scope.get("extensions", {}):
+                await _drain(body)
+            await _send(send, head.method, request_id, response)
+        operation = target.operation if target else "invalid"
+        self._metrics.request(operation, response.status, trio.current_time() - started_s)
+
+    async def _answer(
+        self,
+        request_id: str,
+        head: RequestHead,
+        target: Target,
+        body: Body,
+        stack: AsyncExitStack,
+    ) -> S3Response:
+        authentication = authenticate(
+            head, self._now_ms() // 1000, self._access.secret_for, self._access.region
+        )
+        if authentication is None:
+            raise AccessDenied("Access Denied")
+        handler = self._handlers.get(target.operation)
+        if handler is None:
+            raise S3Error("NotImplemented", f"{target.operation} is not implemented")
+        caller = self._access.caller_of(authentication.access_key_id)
+        return await handler(
+            S3Request(request_id, head, target, caller, authentication, body, stack)
+        )
+
+    def _refuse(
+        self, error: Exception, request_id: str, head: RequestHead, target: Target | None
+    ) -> S3Response:
+        rendered = render_error(
+            error,
+            resource=head.raw_path.decode("latin-1"),
+            request_id=request_id,
+            bucket=target.bucket if target else None,
+            key=target.key if target else None,
+        )
+        if not isinstance(error, S3Error | StratumError):
+            log.error("request %s failed", request_id, exc_info=error)
+        elif rendered.status >= 500:
+            log.warning("request %s: %s", request_id, error)
+        return S3Response(rendered.status, rendered.headers, rendered.body)
+
+
+async def _send(send: Send, method: str, request_id: str, response: S3Response) -> None:
+    headers = {
+        "content-length": str(len(response.body)),
+        **response.headers,
+        "x-amz-request-id": request_id,
+        "server": "Stratum",
+    }
+    if response.status in (204, 304):
+        del headers["content-length"]
+    start = {
+        "type": "http.response.start",
+        "status": response.status,
+        "headers": [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+        ],
+    }
+    await send(start)
+    if response.pieces is not None and method != "HEAD":
+        async for piece in response.pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    body = b"" if method == "HEAD" else response.body
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _drain(body: Body) -> None:
+    """Hypercorn's own loop never reuses a connection whose request body was not read."""
+    dropped = 0
+    try:
+        while dropped < DRAIN_LIMIT_BYTES and (piece := await body.piece()):
+            dropped += len(piece)
+    except IncompleteBody:
+        return

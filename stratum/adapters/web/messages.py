@@ -1,0 +1,56 @@
+"""What S3 handlers take and return: small values of ours, known to no framework."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from stratum.adapters.s3.request import RequestHead
+from stratum.adapters.s3.routing import Target
+from stratum.adapters.s3.sigv4 import Authentication
+from stratum.adapters.web.body import Body
+from stratum.domain.names import BucketName, Caller, ObjectKey
+from stratum.ports import Buffer
+
+
+@dataclass(frozen=True)
+class S3Request:
+    """An authenticated request. What `stack` holds is released when the answer has been sent."""
+
+    id: str
+    head: RequestHead
+    target: Target
+    caller: Caller
+    authentication: Authentication
+    body: Body
+    stack: AsyncExitStack
+
+    @property
+    def bucket(self) -> BucketName:
+        assert self.target.bucket is not None, "the operation is one on a bucket"
+        return self.target.bucket
+
+    @property
+    def key(self) -> ObjectKey:
+        assert self.target.key is not None, "the operation is one on an object"
+        return self.target.key
+
+    @property
+    def query(self) -> dict[str, str]:
+        return self.target.query
+
+
+@dataclass(frozen=True)
+class S3Response:
+    """An answer. With `pieces`, `headers` carry their total length as content-length."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    pieces: AsyncIterator[Buffer] | None = None
+
+
+def xml(document: bytes, headers: dict[str, str] | None = None) -> S3Response:
+    """A 200 with an XML document."""
+    return S3Response(200, {"content-type": "application/xml", **(headers or {})}, document)

@@ -1,0 +1,204 @@
+"""Counting reads without an event per read, and keeping every volume's timer.
+
+A read costs one dictionary entry. A loop writes the entries to the access log in batches, and
+follows the journal to give new volumes a row, moved ones a fresh start and removed ones none. A
+crash loses the reads of the last interval; the journal position makes sure it loses no volume.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import trio
+
+from stratum.domain import access
+from stratum.domain.access import Access
+from stratum.domain.errors import StratumError
+from stratum.domain.events import MoveAbandoned, Recorded, VersionCommitted, VersionRemoved
+from stratum.domain.events import VolumeMoved
+from stratum.domain.names import Tier, VolumeId
+from stratum.domain.tiering import Rules, Stay
+from stratum.domain.volume import Volume
+from stratum.ports import AccessLog, Journal, NowMs
+
+FLUSH_S = 5.0
+FLUSH_MIN_S = 0.05
+FLUSHES_PER_DAY_MIN = 100
+"""However short a day of the tiering clock is, reads are noted this often in it."""
+FLUSH_LIMIT_S = 10.0
+"""How long the last flush may hold up a shutdown."""
+BATCH_ROWS = 1000
+FOLLOW_BATCH_EVENTS = 250
+UNFLUSHED_VOLUMES_MAX = 100_000
+"""Reads of further volumes are not counted until the next flush, which then starts at once."""
+SESSIONS_PER_FLUSH_MAX = 1000
+ABANDONED_RETRY_DAYS = 1.0
+"""When the policy looks again at a volume whose move failed for good."""
+
+log = logging.getLogger("stratum.accesses")
+
+
+class AccessRecorder:
+    """`rows` is held by whoever reads rows of the access log in order to write them back; `wake`
+    is called when a row has become due."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        access_log: AccessLog,
+        rules: Rules,
+        now_ms: NowMs,
+        rows: trio.Lock,
+        wake: Callable[[], None],
+        *,
+        flush_s: float = FLUSH_S,
+    ) -> None:
+        self._journal = journal
+        self._access_log = access_log
+        self._rules = rules
+        self._now_ms = now_ms
+        self._rows = rows
+        self._wake = wake
+        self._flush_s = max(FLUSH_MIN_S, min(flush_s, rules.day_s / FLUSHES_PER_DAY_MIN))
+        self._session_ms = rules.session_ms
+        # Per volume, sessions as [first read, last read, number of reads].
+        self._reads: dict[VolumeId, list[list[int]]] = {}
+        self._full = trio.Event()
+        self._behind = True
+
+    # -- called by requests ---------------------------------------------------------------------
+    def record(self, volume_id: VolumeId) -> None:
+        """Count one read, now. HEAD, LIST and tagging must not call this."""
+        at_ms = self._now_ms()
+        sessions = self._reads.get(volume_id)
+        if sessions is None:
+            if len(self._reads) >= UNFLUSHED_VOLUMES_MAX:
+                self._full.set()
+                return
+            self._reads[volume_id] = [[at_ms, at_ms, 1]]
+            return
+        latest = sessions[-1]
+        if at_ms - latest[0] <= self._session_ms or len(sessions) >= SESSIONS_PER_FLUSH_MAX:
+            latest[1] = at_ms
+            latest[2] += 1
+        else:
+            sessions.append([at_ms, at_ms, 1])
+
+    def track(self, volume_id: VolumeId) -> None:
+        """Say that an event about a volume was committed: its row follows at the next flush."""
+        self._behind = True
+
+    def forget(self, volume_id: VolumeId) -> None:
+        """Say that a volume was removed."""
+        self._reads.pop(volume_id, None)
+        self._behind = True
+
+    # -- in the background ----------------------------------------------------------------------
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Flush until cancelled, and once more then."""
+        task_status.started()
+        try:
+            while True:
+                await self._try_flush()
+                self._full = trio.Event()
+                with trio.move_on_after(self._flush_s):
+                    await self._full.wait()
+        finally:
+            with trio.move_on_after(FLUSH_LIMIT_S, shield=True):
+                await self._try_flush()
+
+    async def flush(self) -> None:
+        """Bring the access log up to date with the journal, then write the reads noted so far."""
+        if self._behind:
+            self._behind = False
+            await self._follow()
+        reads, self._reads = self._reads, {}
+        noted = list(reads.items())
+        for start in range(0, len(noted), BATCH_ROWS):
+            await self._store(noted[start : start + BATCH_ROWS])
+
+    async def _try_flush(self) -> None:
+        try:
+            await self.flush()
+        except StratumError as error:
+            self._behind = True
+            log.warning("reads not noted: %s", error)
+
+    async def _follow(self) -> None:
+        position = await self._access_log.position()
+        while recorded := await self._journal.read(position, FOLLOW_BATCH_EVENTS):
+            await self._apply(recorded)
+            position = recorded[-1].seq
+            await self._access_log.position(position)
+
+    async def _apply(self, recorded: Sequence[Recorded]) -> None:
+        latest: dict[VolumeId, list[Recorded]] = {}
+        for record in recorded:
+            event = record.event
+            if isinstance(event, VersionCommitted | VolumeMoved | MoveAbandoned | VersionRemoved):
+                latest.setdefault(event.volume_id, []).append(record)
+        now_ms = self._now_ms()
+        rows: list[Access] = []
+        gone: list[VolumeId] = []
+        async with self._rows:
+            for volume_id, events in latest.items():
+                volume = self._journal.catalog.volume(volume_id)
+                if volume is None:
+                    gone.append(volume_id)
+                else:
+                    rows.append(await self._followed(volume, events, now_ms))
+            if rows:
+                await self._access_log.put(rows)
+            if gone:
+                await self._access_log.forget(gone)
+        self._wake_for(rows, now_ms)
+
+    async def _followed(self, volume: Volume, events: Sequence[Recorded], now_ms: int) -> Access:
+        """The row of a volume after some of its events. What the volume is now is in the catalog;
+        the events only say what has happened to it."""
+        row = None
+        if not isinstance(events[0].event, VersionCommitted):
+            row = await self._access_log.get(volume.id)
+        row = row or access.unread(volume.id, volume.placed_at_ms)
+        if any(isinstance(record.event, VolumeMoved) for record in events):
+            row = access.moved(row)
+        if isinstance(events[-1].event, MoveAbandoned):
+            retry_at_ms = now_ms + max(1, round(ABANDONED_RETRY_DAYS * self._rules.day_s * 1000))
+            return replace(row, look_at_ms=retry_at_ms)
+        return replace(row, look_at_ms=self._look_at_ms(volume, row, now_ms))
+
+    async def _store(self, noted: Sequence[tuple[VolumeId, list[list[int]]]]) -> None:
+        now_ms = self._now_ms()
+        rows: list[Access] = []
+        async with self._rows:
+            for volume_id, sessions in noted:
+                volume = self._journal.catalog.volume(volume_id)
+                if volume is not None:
+                    before = await self._access_log.get(volume_id)
+                    rows.append(self._read(volume, before, sessions, now_ms))
+            if rows:
+                await self._access_log.put(rows)
+        self._wake_for(rows, now_ms)
+
+    def _read(
+        self, volume: Volume, before: Access | None, sessions: list[list[int]], now_ms: int
+    ) -> Access:
+        row = before = before or access.unread(volume.id, volume.placed_at_ms)
+        for first_ms, last_ms, reads in sessions:
+            if first_ms < volume.placed_at_ms:
+                row = access.observe_before_move(row, last_ms, reads)
+            else:
+                row = access.observe(row, first_ms, reads, self._session_ms, last_ms)
+        if volume.tier is not Tier.HOT and row.sessions != before.sessions:
+            row = replace(row, look_at_ms=self._look_at_ms(volume, row, now_ms))
+        return row
+
+    def _look_at_ms(self, volume: Volume, row: Access, now_ms: int) -> int:
+        verdict = self._rules.verdict(volume, row, now_ms)
+        return verdict.look_again_at_ms if isinstance(verdict, Stay) else now_ms
+
+    def _wake_for(self, rows: Sequence[Access], now_ms: int) -> None:
+        if any(0 < row.look_at_ms <= now_ms for row in rows):
+            self._wake()

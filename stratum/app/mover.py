@@ -1,0 +1,262 @@
+"""Carrying out moves: copy, read the copy back and verify, commit, publish.
+
+Until the commit the volume is where it was; from then on it is where the copy is; the old copy is
+reclaimed later. Readers see the same bytes all the time. A crash leaves the move pending, and the
+next start begins it again under the same copy id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import trio
+
+from stratum.app.commit import commit
+from stratum.app.datapath import DataPath
+from stratum.app.payload import StreamSource
+from stratum.domain.errors import Conflict, RemoteFailed, ShardCorrupt, StratumError
+from stratum.domain.events import VolumeMoved
+from stratum.domain.move import abandon_move, complete_move
+from stratum.domain.names import ExtentId, Tier, VolumeId
+from stratum.domain.ranges import Span
+from stratum.domain.volume import Extent, Location, PendingMove, ShardRecord, Volume
+from stratum.ports import Buffer, ByteSource, Journal
+
+MOVES_AT_ONCE = 2
+QUEUE_MAX = 256
+"""Moves under way, waiting or between attempts; who submits more, waits."""
+ATTEMPTS_MAX = 6
+BACKOFF_FIRST_S = 1.0
+BACKOFF_MAX_S = 60.0
+
+log = logging.getLogger("stratum.mover")
+
+Crc = Callable[[Buffer, int], int]
+"""CRC-64/NVME of some bytes that continue those whose CRC is given (0 to begin with)."""
+
+
+class Mover:
+    """`track` is told of every volume whose move ended, either way."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        datapath: DataPath,
+        crc: Crc,
+        track: Callable[[VolumeId], None],
+        *,
+        moves_at_once: int = MOVES_AT_ONCE,
+        bytes_per_s: float | None = None,
+    ) -> None:
+        self._journal = journal
+        self._datapath = datapath
+        self._crc = crc
+        self._track = track
+        self._pace = _Pace(bytes_per_s)
+        self._busy = trio.CapacityLimiter(moves_at_once)
+        self._slots = trio.Semaphore(QUEUE_MAX)
+        self._submitted: set[VolumeId] = set()
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def queue_length(self) -> int:
+        """Moves submitted and not ended."""
+        return len(self._submitted)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out submitted moves until cancelled, first those the last run left pending."""
+        left = self._journal.catalog.pending_moves()
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            for volume in left:
+                await self._submit(volume.id, again=True)
+            await trio.sleep_forever()
+
+    async def submit(self, volume_id: VolumeId) -> None:
+        """Take over a volume whose move was decided. Waits while too many are under way."""
+        await self._submit(volume_id, again=False)
+
+    async def _submit(self, volume_id: VolumeId, *, again: bool) -> None:
+        assert self._nursery is not None, "the mover runs"
+        if volume_id in self._submitted:
+            return
+        self._submitted.add(volume_id)
+        try:
+            await self._slots.acquire()
+        except trio.Cancelled:
+            self._submitted.discard(volume_id)
+            raise
+        self._nursery.start_soon(self._carry_out, volume_id, again)
+
+    async def _carry_out(self, volume_id: VolumeId, again: bool) -> None:
+        try:
+            volume = self._journal.catalog.volume(volume_id)
+            if volume is None or volume.pending is None:
+                return
+            pending = volume.pending
+            if again:
+                await self._datapath.discard(pending.to, pending.copy_id)
+            for attempt in range(ATTEMPTS_MAX):
+                if attempt:
+                    await trio.sleep(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (attempt - 1)))
+                async with self._busy:
+                    failure = await self._attempt(volume, pending)
+                if not failure:
+                    return
+            await self._abandon(volume_id, pending.copy_id, failure)
+        finally:
+            self._submitted.discard(volume_id)
+            self._slots.release()
+
+    async def _attempt(self, volume: Volume, pending: PendingMove) -> str:
+        """Try to move a volume; return what went wrong if trying again may help, else ""."""
+        try:
+            await self._move(volume, pending)
+        except Conflict as error:
+            log.info("copy dropped: %s", error)
+        except StratumError as error:
+            log.warning("%s not moved to %s: %s", volume.id, pending.to, error)
+            return str(error) or type(error).__name__
+        except Exception as error:
+            # A defect in one move must not take the store down; the move is given up in the end.
+            log.exception("%s not moved to %s", volume.id, pending.to)
+            return f"internal error: {error!r}"
+        return ""
+
+    async def _move(self, volume: Volume, pending: PendingMove) -> None:
+        try:
+            target = await self._copy(volume, pending)
+            checksum = await self._read_back(volume, target)
+        except BaseException:
+            await self._datapath.discard(pending.to, pending.copy_id)
+            raise
+        decide = partial(
+            complete_move,
+            volume_id=volume.id,
+            copy_id=pending.copy_id,
+            target=target,
+            checksum=checksum,
+        )
+        await commit(
+            self._journal, self._datapath, decide, target, pending.copy_id, by="system"
+        )
+        self._track(volume.id)
+        log.info("%s moved from %s to %s", volume.id, volume.tier, pending.to)
+
+    async def _copy(self, volume: Volume, pending: PendingMove) -> Location:
+        generation = await self._generation(volume.id)
+
+        def describe(extent: Extent) -> ShardRecord:
+            return self._record(volume, pending.to, extent, generation)
+
+        span = Span(0, volume.size_bytes)
+        async with self._datapath.read(volume.location, span) as pieces:
+            source = _Copied(StreamSource(pieces), self._crc, self._pace)
+            target = await self._datapath.stage(
+                pending.to, pending.copy_id, volume.size_bytes, source, describe
+            )
+        if source.checksum != volume.checksum:
+            raise ShardCorrupt(
+                f"The bytes in {volume.tier} have the checksum {source.checksum}, not"
+                f" {volume.checksum}"
+            )
+        return target
+
+    async def _read_back(self, volume: Volume, target: Location) -> str:
+        """The checksum of the copy as it can be read; raise if it isn't the volume's."""
+        crc = length = 0
+        async with self._datapath.read(target, Span(0, volume.size_bytes)) as pieces:
+            async for piece in pieces:
+                crc = self._crc(piece, crc)
+                length += len(piece)
+                await self._pace.spend(len(piece))
+        checksum = _hex(crc)
+        if length != volume.size_bytes or checksum != volume.checksum:
+            failure = RemoteFailed if target.tier is Tier.COLD else ShardCorrupt
+            raise failure(
+                f"The copy in {target.tier} reads back as {length} bytes with the checksum"
+                f" {checksum}, not {volume.size_bytes} with {volume.checksum}"
+            )
+        return checksum
+
+    async def _generation(self, volume_id: VolumeId) -> int:
+        """How many times the volume was placed: once when written, and by every move."""
+        history = await self._journal.history(volume_id)
+        return 1 + sum(isinstance(record.event, VolumeMoved) for record in history)
+
+    def _record(self, volume: Volume, tier: Tier, extent: Extent, generation: int) -> ShardRecord:
+        version = self._journal.catalog.version(volume.bucket, volume.key)
+        if version is None or version.volume_id != volume.id:
+            raise Conflict(f"{volume.id} was overwritten or deleted while it was moved")
+        return ShardRecord(
+            volume_id=volume.id,
+            extent_id=extent.id,
+            bucket=volume.bucket,
+            key=volume.key,
+            version_id=version.version_id,
+            size_bytes=volume.size_bytes,
+            etag=version.etag,
+            checksum=volume.checksum,
+            created_at_ms=volume.created_at_ms,
+            tier=tier,
+            generation=generation,
+            metadata=version.metadata,
+            checksums=version.checksums,
+            parts=version.parts,
+            extents=(extent,),
+        )
+
+    async def _abandon(self, volume_id: VolumeId, copy_id: ExtentId, reason: str) -> None:
+        why = f"{ATTEMPTS_MAX} attempts failed; the last one: {reason}"
+        decide = partial(abandon_move, volume_id=volume_id, copy_id=copy_id, reason=why)
+        try:
+            await self._journal.transact(decide, by="system")
+        except StratumError as error:
+            log.warning("%s stays pending: %s", volume_id, error)
+            return
+        self._track(volume_id)
+        log.error("move of %s given up: %s", volume_id, why)
+
+
+class _Copied:
+    """A ByteSource that computes the checksum of what passes, not faster than the pace."""
+
+    def __init__(self, source: ByteSource, crc: Crc, pace: _Pace) -> None:
+        self._source = source
+        self._crc = crc
+        self._pace = pace
+        self._value = 0
+
+    @property
+    def checksum(self) -> str:
+        return _hex(self._value)
+
+    async def read_into(self, buffer: memoryview) -> int:
+        length = await self._source.read_into(buffer)
+        if length:
+            self._value = self._crc(buffer[:length], self._value)
+            await self._pace.spend(length)
+        return length
+
+
+class _Pace:
+    """A limit on bytes per second that all moves share."""
+
+    def __init__(self, bytes_per_s: float | None) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._free_at = 0.0
+
+    async def spend(self, size_bytes: int) -> None:
+        if self._bytes_per_s:
+            now = trio.current_time()
+            self._free_at = max(now, self._free_at) + size_bytes / self._bytes_per_s
+            await trio.sleep_until(self._free_at)
+
+
+def _hex(crc: int) -> str:
+    return f"{crc:016x}"
+
+
