@@ -268,8 +268,9 @@ class MemoryCatalog:
         self._prices[event.version] = (row.seq, event.document)
 
     def _end_upload(self, row: Recorded, upload_id: UploadId, kept: Sequence[int]) -> None:
+        listed = frozenset(kept)
         for number, part in self._parts.pop(upload_id, {}).items():
-            if number not in kept:
+            if number not in listed:
                 self._free(row, part.location)
         upload = self._uploads.pop(upload_id, None)
         if upload is not None:

@@ -11,12 +11,12 @@ from typing import TypeVar
 
 import trio
 
-from stratum.adapters.chain import GENESIS, link
-from stratum.adapters.event_codec import decode_event, encode_event
+from stratum.adapters.chain import GENESIS, Link, chain_events, link
+from stratum.adapters.event_codec import decode_event
 from stratum.adapters.memory_catalog import MemoryCatalog
 from stratum.domain.catalog import Catalog
 from stratum.domain.errors import Conflict, JournalCorrupt
-from stratum.domain.events import OPENING, Event, Recorded
+from stratum.domain.events import Event, Recorded
 from stratum.ports import Decide, Head, NowMs
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class MemoryJournal:
         for stream, version, topic, state, digest in rows:
             at_ms, by, event = decode_event(topic, state)
             recorded = Recorded(self._head.seq + 1, stream, version, at_ms, by, event)
-            self._append(recorded, (stream, version, topic, state, digest))
+            self._append(recorded, state, digest)
 
     def reopened(self, now_ms: NowMs | None = None) -> MemoryJournal:
         """What a new process would make of this journal's rows."""
@@ -52,10 +52,10 @@ class MemoryJournal:
         await trio.lowlevel.checkpoint()  # a cancelled caller is told so before, never after
         at_ms = max(self._now_ms(), self._head.at_ms)
         # All that can fail comes first: nothing is appended unless everything is.
-        prepared = self._prepare(decide(self._catalog), at_ms, by)
-        for recorded, row in prepared:
-            self._append(recorded, row)
-        return [recorded for recorded, _ in prepared]
+        links = self._link(decide(self._catalog), at_ms, by)
+        for each in links:
+            self._append(*each)
+        return [each.recorded for each in links]
 
     async def query(self, question: Callable[[Catalog], T]) -> T:
         await trio.lowlevel.checkpoint()
@@ -82,28 +82,23 @@ class MemoryJournal:
                 raise JournalCorrupt(f"Event {seq} does not have the hash it was stored with")
         return self._head
 
-    def _prepare(
-        self, events: Sequence[Event], at_ms: int, by: str
-    ) -> list[tuple[Recorded, Row]]:
-        prepared: list[tuple[Recorded, Row]] = []
-        versions: dict[str, int] = {}
-        seq, digest = self._head.seq, self._head.digest
-        for event in events:
-            stream = event.stream
-            version = versions.get(stream, len(self._streams.get(stream, ()))) + 1
-            if isinstance(event, OPENING) and version != 1:
-                raise Conflict(f"The stream {stream} exists already")
-            versions[stream] = version
-            seq += 1
-            state = encode_event(event, at_ms, by)
-            digest = link(digest, stream, version, event.TOPIC, state)
-            recorded = Recorded(seq, stream, version, at_ms, by, event)
-            prepared.append((recorded, (stream, version, event.TOPIC, state, digest)))
-        return prepared
+    def _link(self, events: Sequence[Event], at_ms: int, by: str) -> list[Link]:
+        links = chain_events(events, self._head, at_ms, by, self._last_version)
+        taken: set[tuple[str, int]] = set()
+        for recorded, _, _ in links:
+            stream, version = recorded.stream, recorded.version
+            if version <= self._last_version(stream) or (stream, version) in taken:
+                raise Conflict(f"The stream {stream} has an event {version} already")
+            taken.add((stream, version))
+        return links
 
-    def _append(self, recorded: Recorded, row: Row) -> None:
+    def _last_version(self, stream: str) -> int:
+        return len(self._streams.get(stream, ()))
+
+    def _append(self, recorded: Recorded, state: bytes, digest: bytes) -> None:
+        row = (recorded.stream, recorded.version, recorded.event.TOPIC, state, digest)
         self._rows.append(row)
         self._recorded.append(recorded)
         self._streams.setdefault(recorded.stream, []).append(recorded)
-        self._head = Head(recorded.seq, row[4], recorded.at_ms)
+        self._head = Head(recorded.seq, digest, recorded.at_ms)
         self._catalog.apply(recorded)

@@ -1,13 +1,7 @@
-"""The event table: `eventsourcing`'s SQLite recorder with a hash chain, and append-only.
-
-h(n) = SHA-256(h(n-1) ‖ len(stream) ‖ stream ‖ version ‖ len(topic) ‖ topic ‖ state), h(0) = 32 zero
-bytes. Altering, removing, adding or reordering events breaks the chain from there on. Replacing
-the whole journal does not: compare its head with one noted elsewhere to find that.
-"""
+"""The event table: `eventsourcing`'s SQLite recorder, append-only and with a hash in each row."""
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +9,12 @@ from typing import Any
 from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
+from stratum.adapters.chain import GENESIS, link
 from stratum.adapters.event_codec import decode_event
 from stratum.adapters.projection import SCHEMA
 from stratum.domain.errors import JournalCorrupt
 from stratum.domain.events import Recorded
 from stratum.ports import Head
-
-GENESIS = Head(0, bytes(32))
 
 # The library reads the position as `rowid`; AUTOINCREMENT keeps SQLite from reusing one.
 _EVENTS_SCHEMA = (
@@ -38,24 +31,6 @@ _EVENTS_SCHEMA = (
         at_ms INTEGER NOT NULL)""",
     "INSERT OR IGNORE INTO applied VALUES (1, 0, zeroblob(32), 0)",
 )
-
-
-def link(previous: bytes, stream: str, version: int, topic: str, state: bytes) -> bytes:
-    """The chain's digest at an event, from the one before it."""
-    # Lengths go before texts, so that bytes cannot be shifted from one field to the next.
-    id_bytes, topic_bytes = stream.encode(), topic.encode()
-    return hashlib.sha256(
-        b"%b%b%b%b%b%b%b"
-        % (
-            previous,
-            len(id_bytes).to_bytes(4, "big"),
-            id_bytes,
-            version.to_bytes(8, "big"),
-            len(topic_bytes).to_bytes(4, "big"),
-            topic_bytes,
-            state,
-        )
-    ).digest()
 
 
 class JournalRecorder(SQLiteApplicationRecorder):

@@ -67,20 +67,20 @@ class BufferPool:
         self._tokens = trio.Semaphore(limit, max_value=limit)
 
     async def take(self) -> PooledBuffer:
-        """Wait for a buffer; who waits longest is served first."""
-        buffer = self.take_nowait()
-        if buffer is None:
-            await self._tokens.acquire()
-            buffer = self._take()
-        return buffer
-
-    def take_nowait(self) -> PooledBuffer | None:
-        """A buffer if one is free and nobody waits for it."""
+        """Wait for a buffer; who waits longest is served first. No checkpoint if one is free."""
         try:
             self._tokens.acquire_nowait()
         except trio.WouldBlock:
-            return None
-        return self._take()
+            await self._tokens.acquire()
+        if self._free:
+            return self._free.pop()
+        try:
+            buffer = self._make(self._made)
+        except BaseException:
+            self._tokens.release()
+            raise
+        self._made += 1
+        return buffer
 
     def put(self, buffer: PooledBuffer) -> None:
         """Give back what was taken."""
@@ -91,17 +91,6 @@ class BufferPool:
     def waiting(self) -> int:
         """Tasks waiting for a buffer."""
         return self._tokens.statistics().tasks_waiting
-
-    def _take(self) -> PooledBuffer:
-        if self._free:
-            return self._free.pop()
-        try:
-            buffer = self._make(self._made)
-        except BaseException:
-            self._tokens.release()
-            raise
-        self._made += 1
-        return buffer
 
 
 class Lease:
@@ -126,7 +115,7 @@ class Lease:
 
 @dataclass
 class CodecCounts:
-    """How often stripes were coded or rebuilt, and where, since the start."""
+    """How often stripes were coded, and where, since the start."""
 
     inline: int = 0
     offloaded: int = 0
@@ -195,10 +184,7 @@ class InlineCodec:
                 f"stripe {stripe} of extent {extent_id} has {good_count} good cells,"
                 f" {DATA_CELLS} are needed; corrupt: {sorted(corrupt) or 'none'}"
             )
-        whole: Sequence[Buffer | None] = good
-        if None in good[:DATA_CELLS]:
-            whole = await self._reconstruct(good, length)
-        return _pieces(whole, length), corrupt
+        return _pieces(self._kernel.reconstruct(good), length), corrupt
 
     async def _encode(
         self, buffer: PooledBuffer, extent: bytes, stripe: int, length: int
@@ -206,26 +192,15 @@ class InlineCodec:
         self.counts.inline += 1
         return buffer.memory.encode(self._kernel, extent, stripe, length)
 
-    async def _reconstruct(
-        self, cells: Sequence[memoryview | None], length: int
-    ) -> Sequence[Buffer]:
-        """The four data cells of a stripe."""
-        self.counts.inline += 1
-        return self._kernel.reconstruct(cells)
-
     def _make_buffer(self, number: int) -> PooledBuffer:
         return heap_buffer(self.stripe_size_bytes)
 
 
-def _pieces(cells: Sequence[Buffer | None], length: int) -> list[memoryview]:
+def _pieces(data_cells: Sequence[Buffer], length: int) -> list[memoryview]:
     """The data of a stripe without its padding."""
     size = cell_length(length)
-    pieces = []
-    for index, cell in enumerate(cells[:DATA_CELLS]):
-        used = min(size, length - index * size)
-        if cell is not None and used > 0:
-            pieces.append(memoryview(cell)[:used])
-    return pieces
+    used = (min(size, length - index * size) for index in range(DATA_CELLS))
+    return [memoryview(cell)[:n] for cell, n in zip(data_cells, used, strict=True) if n > 0]
 
 
 def _verify(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -77,14 +76,6 @@ class StripeMemory:
             checksum[:] = cell_checksum(extent, stripe, index, cell)
         return frames
 
-    def reconstruct(self, kernel: ReedSolomon, length: int, missing: Sequence[int]) -> None:
-        """Fill in the missing data cells, at most two of the six cells being missing."""
-        cells = self.cells(length)
-        left = [None if index in missing else cell for index, cell in enumerate(cells)]
-        for cell, rebuilt in zip(cells, kernel.reconstruct(left), strict=False):
-            if rebuilt is not cell:
-                cell[:] = rebuilt
-
 
 class Slot(NamedTuple):
     """Where a worker finds a stripe: a place in a file in memory. Small, since it is pickled."""
@@ -139,26 +130,23 @@ class SharedMemory:
 # -- what runs in a worker ----------------------------------------------------------------------
 def warm_up(slot: Slot) -> None:
     """Do once what the first job would wait for. Raises OSError if the memory can't be opened."""
-    _kernel()
-    _attach(slot.path, slot.inode, slot.file_size_bytes)
+    kernel()
+    stripe_memory(slot)
 
 
 def encode(slot: Slot, extent: bytes, stripe: int, length: int) -> None:
     """`StripeMemory.encode` for a stripe in shared memory."""
-    _stripe_memory(slot).encode(_kernel(), extent, stripe, length)
-
-
-def reconstruct(slot: Slot, length: int, missing: Sequence[int]) -> None:
-    """`StripeMemory.reconstruct` for a stripe in shared memory."""
-    _stripe_memory(slot).reconstruct(_kernel(), length, missing)
+    stripe_memory(slot).encode(kernel(), extent, stripe, length)
 
 
 @cache
-def _kernel() -> ReedSolomon:
+def kernel() -> ReedSolomon:
+    """The worker's own."""
     return ReedSolomon()
 
 
-def _stripe_memory(slot: Slot) -> StripeMemory:
+def stripe_memory(slot: Slot) -> StripeMemory:
+    """A stripe in shared memory. Raises OSError if the memory can't be opened."""
     view = _attach(slot.path, slot.inode, slot.file_size_bytes)
     return StripeMemory(view[slot.offset :], slot.capacity)
 

@@ -2,8 +2,11 @@
 
 A large stripe is received into shared memory, so that a worker codes it where it lies and nothing
 is pickled but its place. Handing over costs the loop 60-90 µs, so small stripes are coded where
-they are. Workers are an optimisation and never a dependency: with none, or when one dies, hangs
-or can't start, the stripe is coded on the loop.
+they are. So are degraded reads: what was read would have to be copied into shared memory and the
+result out again, which costs the loop as much as rebuilding two cells of a 1 MiB stripe.
+
+Workers are an optimisation and never a dependency: with none, or when one dies, hangs or can't
+start, the stripe is coded on the loop.
 """
 
 from __future__ import annotations
@@ -19,16 +22,11 @@ import trio_parallel
 from stratum.adapters import stripe_jobs
 from stratum.adapters.stripe_codec import BUFFERS_DEFAULT, InlineCodec, PooledBuffer
 from stratum.adapters.stripe_jobs import SharedMemory, Slot
-from stratum.domain.stripes import (
-    DATA_CELLS,
-    PARITY_CELLS,
-    STRIPE_SIZE_BYTES,
-    check_stripe_size,
-)
+from stratum.domain.stripes import STRIPE_SIZE_BYTES, check_stripe_size
 from stratum.ports import Buffer
 
 WORKERS_DEFAULT = 1
-"""One worker codes 4 GB/s, several times what one process can hash or send; each is 30 MiB."""
+"""One worker codes 4 GB/s, several times what one process can hash or send; each is 35 MiB."""
 OFFLOAD_MIN_BYTES = 768 * 1024
 """Shorter stripes are coded on the event loop: see `bench/erasure.py`."""
 IDLE_TIMEOUT_S = 60.0
@@ -67,40 +65,6 @@ class ParallelCodec(InlineCodec):
                 return buffer.memory.frames(length)
             self.counts.fallbacks += 1
         return await super()._encode(buffer, extent, stripe, length)
-
-    async def _reconstruct(
-        self, cells: Sequence[memoryview | None], length: int
-    ) -> Sequence[Buffer]:
-        # One missing cell is the XOR of the others and cheaper than handing over; for two, even
-        # copying what was read into shared memory and the result out again pays.
-        if length >= self._offload_min_bytes and cells.count(None) == PARITY_CELLS:
-            buffer = self._pool.take_nowait()
-            if buffer is not None:
-                try:
-                    rebuilt = await self._reconstruct_in(buffer, cells, length)
-                finally:
-                    self._pool.put(buffer)
-                if rebuilt is not None:
-                    return rebuilt
-        return await super()._reconstruct(cells, length)
-
-    async def _reconstruct_in(
-        self, buffer: PooledBuffer, cells: Sequence[memoryview | None], length: int
-    ) -> Sequence[Buffer] | None:
-        slot = buffer.slot
-        if slot is None or not self.workers.ready(slot):
-            return None
-        shared = buffer.memory.cells(length)
-        missing = [index for index, cell in enumerate(cells) if cell is None]
-        for target, cell in zip(shared, cells, strict=True):
-            if cell is not None:
-                target[:] = cell
-        if not await self.workers.run(stripe_jobs.reconstruct, slot, length, missing):
-            self.counts.fallbacks += 1
-            return None
-        self.counts.offloaded += 1
-        data = zip(shared[:DATA_CELLS], cells, strict=False)
-        return [bytes(target) if cell is None else cell for target, cell in data]
 
     def _make_buffer(self, number: int) -> PooledBuffer:
         try:

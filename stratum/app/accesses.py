@@ -16,8 +16,13 @@ import trio
 from stratum.domain import access
 from stratum.domain.access import Access
 from stratum.domain.errors import StratumError
-from stratum.domain.events import MoveAbandoned, Recorded, VersionCommitted, VersionRemoved
-from stratum.domain.events import VolumeMoved
+from stratum.domain.events import (
+    MoveAbandoned,
+    Recorded,
+    VersionCommitted,
+    VersionRemoved,
+    VolumeMoved,
+)
 from stratum.domain.names import Tier, VolumeId
 from stratum.domain.tiering import Rules, Stay
 from stratum.domain.volume import Volume

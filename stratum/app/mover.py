@@ -93,20 +93,22 @@ class Mover:
 
     async def _carry_out(self, volume_id: VolumeId, again: bool) -> None:
         try:
-            volume = self._journal.catalog.volume(volume_id)
-            if volume is None or volume.pending is None:
-                return
-            pending = volume.pending
-            if again:
-                await self._datapath.discard(pending.to, pending.copy_id)
             for attempt in range(ATTEMPTS_MAX):
                 if attempt:
                     await trio.sleep(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (attempt - 1)))
                 async with self._busy:
-                    failure = await self._attempt(volume, pending)
+                    # Looked up every time: the last attempt may have been committed after all,
+                    # and then its copy must not be touched any more.
+                    volume = self._journal.catalog.volume(volume_id)
+                    if volume is None or volume.pending is None:
+                        return
+                    if again and not attempt:
+                        await self._datapath.discard(volume.pending.to, volume.pending.copy_id)
+                    failure = await self._attempt(volume, volume.pending)
                 if not failure:
                     return
-            await self._abandon(volume_id, pending.copy_id, failure)
+                if attempt == ATTEMPTS_MAX - 1:
+                    await self._abandon(volume_id, volume.pending.copy_id, failure)
         finally:
             self._submitted.discard(volume_id)
             self._slots.release()
@@ -140,9 +142,7 @@ class Mover:
             target=target,
             checksum=checksum,
         )
-        await commit(
-            self._journal, self._datapath, decide, target, pending.copy_id, by="system"
-        )
+        await commit(self._journal, self._datapath, decide, target, pending.copy_id, by="system")
         self._track(volume.id)
         log.info("%s moved from %s to %s", volume.id, volume.tier, pending.to)
 
@@ -258,5 +258,3 @@ class _Pace:
 
 def _hex(crc: int) -> str:
     return f"{crc:016x}"
-
-

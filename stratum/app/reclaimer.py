@@ -25,17 +25,18 @@ GRACE_S = 60.0
 BATCH_COPIES = 256
 DELETES_AT_ONCE = 8
 PAUSE_MIN_S = 0.05
+PAUSE_MAX_S = 60.0
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MAX_S = 600.0
 HELD_BACK_MAX = 2000
-"""Copies that wait for readers or for a failing disk or remote; others are reclaimed past them."""
+"""Copies that wait for readers, or for a disk or remote that fails, while others pass them."""
 
 log = logging.getLogger("stratum.reclaimer")
 
 
 @dataclass(frozen=True)
 class _HeldBack:
-    attempts: int
+    failures: int
     until_ms: int
 
 
@@ -62,16 +63,16 @@ class Reclaimer:
             await trio.sleep(pause_s)
 
     async def reclaim(self) -> int:
-        """Delete copies past their grace period, a batch at most; return how many."""
+        """Delete copies past their grace period, at most BATCH_COPIES; return how many."""
         now_ms = self._now_ms()
-        limit = BATCH_COPIES + len(self._held_back)
-        garbage = await self._garbage(now_ms - self._grace_ms, limit)
-        self._held_back = {
-            key: held
-            for key, held in self._held_back.items()
-            if any(copy_key(copy.location) == key for copy in garbage)
-        } if self._held_back else {}
-        ready = [copy.location for copy in garbage if self._is_ready(copy.location, now_ms)]
+        garbage = await self._garbage(now_ms - self._grace_ms, BATCH_COPIES)
+        keys = {copy_key(copy.location) for copy in garbage}
+        self._held_back = {key: held for key, held in self._held_back.items() if key in keys}
+        ready = [
+            copy.location
+            for copy in garbage
+            if self._ready_at_ms(copy) <= now_ms and not self._is_read(copy.location, now_ms)
+        ]
         deleted: list[Location] = []
         turns = trio.Semaphore(DELETES_AT_ONCE)
         async with trio.open_nursery() as nursery:
@@ -85,18 +86,55 @@ class Reclaimer:
     async def _delete(
         self, location: Location, turns: trio.Semaphore, deleted: list[Location]
     ) -> None:
+        key = copy_key(location)
         async with turns:
-            key = copy_key(location)
-            if self._datapath.in_use(location):
-                self._hold_back(key, BACKOFF_FIRST_S)
-                return
             try:
                 await self._datapath.delete(location)
             except StratumError as error:
-                held = self._held_back.get(key)
-                attempts = held.attempts if held else 0
-                self._hold_back(key, BACKOFF_FIRST_S * 2.0**attempts)
+                failures = self._held_back[key].failures if key in self._held_back else 0
+                backoff_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 16))
+                until_ms = self._now_ms() + round(backoff_s * 1000)
+                self._held_back[key] = _HeldBack(failures + 1, until_ms)
                 log.warning("copy %s in %s not deleted: %s", key, location.tier, error)
-                return
-            self._held_back.pop(key, None)
-            deleted.append(location)
+            else:
+                deleted.append(location)
+
+    def _is_read(self, location: Location, now_ms: int) -> bool:
+        """Whether somebody still reads a copy; it is then held back for a while."""
+        if not self._datapath.in_use(location):
+            return False
+        until_ms = now_ms + round(BACKOFF_FIRST_S * 1000)
+        self._held_back[copy_key(location)] = _HeldBack(0, until_ms)
+        return True
+
+    def _ready_at_ms(self, copy: Garbage) -> int:
+        held = self._held_back.get(copy_key(copy.location))
+        return held.until_ms if held else copy.freed_at_ms + self._grace_ms
+
+    async def _garbage(self, freed_before_ms: int, limit: int) -> Sequence[Garbage]:
+        """The oldest copies, with room for those held back: they must not hide the others."""
+        limit += min(len(self._held_back), HELD_BACK_MAX)
+
+        def question(catalog: Catalog) -> Sequence[Garbage]:
+            return catalog.garbage(freed_before_ms, limit)
+
+        return await self._journal.query(question)
+
+    async def _pause_s(self) -> float:
+        """Until the next copy is ready."""
+        now_ms = self._now_ms()
+        waiting = await self._garbage(now_ms + 1, 1)
+        pauses = [(self._ready_at_ms(copy) - now_ms) / 1000 for copy in waiting]
+        # With nothing waiting, the first copy freed from now on is due a grace period later.
+        pause_s = min([self._grace_ms / 1000, PAUSE_MAX_S, *pauses])
+        return max(PAUSE_MIN_S, pause_s)
+
+
+def _reclaimed(catalog: Catalog, *, copies: tuple[str, ...]) -> Sequence[CopiesReclaimed]:
+    return [CopiesReclaimed(copies)]
+
+
+def _names(location: Location) -> tuple[str, ...]:
+    if location.remote:
+        return (location.remote.name,)
+    return tuple(extent.id for extent in location.extents)

@@ -30,7 +30,7 @@ from stratum.domain.upload import (
     abort_upload,
     assemble,
     check_part_number,
-    check_stated_checksum,
+    check_stated,
     complete_upload,
     require_upload,
     start_upload,
@@ -164,6 +164,7 @@ class Uploads:
         upload_id: UploadId,
         named: Sequence[NamedPart],
         stated: Checksum | None = None,
+        size_bytes: int | None = None,
         conditions: Conditions = NO_CONDITIONS,
     ) -> ObjectVersion:
         """Join the parts into the key's current version. A repeated completion with the same
@@ -180,7 +181,7 @@ class Uploads:
         check_put(catalog, bucket, key, conditions)
         parts = await self._journal.query(lambda catalog: catalog.parts(upload_id))
         assembly = assemble(upload, parts, named, self._combine, self._digest)
-        check_stated_checksum(assembly, stated)
+        check_stated(assembly, stated, size_bytes)
         volume_id = VolumeId(self._new_id())
         copy_id = ExtentId(volume_id)
         manifest = await self._stage_manifest(upload, volume_id, assembly)

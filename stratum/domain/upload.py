@@ -196,14 +196,20 @@ def complete_upload(
     ]
 
 
-def check_stated_checksum(assembly: Assembly, stated: Checksum | None) -> None:
-    """Compare what the client says of the whole object; raises BadDigest."""
-    if stated is None:
+def check_stated(assembly: Assembly, checksum: Checksum | None, size_bytes: int | None) -> None:
+    """Compare what the client says of the whole object; raises BadDigest or InvalidArgument."""
+    if size_bytes is not None and size_bytes != assembly.size_bytes:
+        raise InvalidArgument(
+            f"The parts add up to {assembly.size_bytes} bytes, not {size_bytes}",
+            "x-amz-mp-object-size",
+            str(size_bytes),
+        )
+    if checksum is None:
         return
-    computed = next((own for own in assembly.checksums if own.algorithm == stated.algorithm), None)
-    if computed is None or computed.value != stated.value:
+    own = next((own for own in assembly.checksums if own.algorithm == checksum.algorithm), None)
+    if own is None or own.value != checksum.value:
         raise BadDigest(
-            f"The {stated.algorithm} you specified did not match the calculated checksum."
+            f"The {checksum.algorithm} you specified did not match the calculated checksum."
         )
 
 

@@ -305,7 +305,7 @@ async def test_a_worker_killed_at_work_costs_nothing_but_time(parallel):
     assert parallel.counts.fallbacks == 1
     await started(parallel)
     await assert_codes_right(parallel)
-    assert parallel.counts.offloaded >= 2
+    assert parallel.counts.offloaded == 1
 
 
 async def test_a_worker_that_hangs_is_killed(parallel, monkeypatch):
@@ -355,10 +355,12 @@ async def test_a_worker_that_cannot_start_is_not_tried_again_at_once(parallel, c
         wrong = buffer.slot._replace(path="/proc/self/fd/0")
         assert not await parallel.workers.warm(wrong)
         assert "no coding worker could be started" in caplog.text
-    os.kill(await worker_pid(parallel), signal.SIGKILL)
+    pid = await worker_pid(parallel)
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     await assert_codes_right(parallel)
     await assert_codes_right(parallel)
-    assert parallel.counts.fallbacks <= 1
+    assert (parallel.counts.inline, parallel.counts.offloaded) == (2, 0)
 
 
 async def test_workers_that_were_killed_while_idle_do_not_spoil_the_end():
@@ -387,7 +389,7 @@ async def test_a_buffer_that_gets_no_shared_memory_is_an_ordinary_one(monkeypatc
     async with open_codec(stripe_size_bytes=STRIPE_SIZE_BYTES, offload_min_bytes=0) as codec:
         monkeypatch.setattr(os, "posix_fallocate", full)
         await assert_codes_right(codec)
-        assert codec.counts.inline == 2
+        assert codec.counts.inline == 1
     assert "No space left" in caplog.text
 
 

@@ -21,7 +21,6 @@ from stratum.domain.checksums import (
     parse_checksum,
 )
 from stratum.domain.errors import InvalidArgument
-from stratum.domain.volume import StoredChecksum
 
 PREFIX = "x-amz-checksum-"
 ALGORITHMS_BY_HEADER = {f"{PREFIX}{name.lower()}": name for name in ChecksumAlgorithm}
@@ -164,12 +163,12 @@ def wants_checksums(headers: Headers) -> bool:
     return mode is not None
 
 
-def checksum_headers(checksums: Iterable[StoredChecksum]) -> dict[str, str]:
+def checksum_headers(checksums: Iterable[Checksum]) -> dict[str, str]:
     """The response headers for an object's or a part's checksums."""
     headers: dict[str, str] = {}
     for checksum in checksums:
         headers[f"{PREFIX}{checksum.algorithm.lower()}"] = checksum.value
-        headers[f"{PREFIX}type"] = checksum.kind
+        headers[f"{PREFIX}type"] = checksum.type
     return headers
 
 

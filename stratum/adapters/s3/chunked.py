@@ -74,6 +74,7 @@ class ChunkedDecoder:
         trailer_names: Collection[str] = (),
     ) -> None:
         self.trailers: dict[str, str] = {}
+        self.decoded_length = decoded_length
         self._remaining = decoded_length
         self._signer = signer
         self._trailer_names = frozenset(trailer_names)

@@ -30,10 +30,10 @@ def format_http_date(unix_s: int) -> str:
     )
 
 
-def parse_http_date(text: str, now_year: int = 2000) -> int | None:
+def parse_http_date(text: str) -> int | None:
     """Unix seconds of an HTTP date in any of the three forms; None if it is not one.
 
-    `now_year` decides the century of a two-digit year: never more than 50 years ahead.
+    A two-digit year is one of 1970 to 2069.
     """
     text = text.strip()
     if match := _IMF.fullmatch(text):
@@ -42,8 +42,7 @@ def parse_http_date(text: str, now_year: int = 2000) -> int | None:
         day, month, year, hour, minute, second = match.groups()
     elif match := _RFC_850.fullmatch(text):
         day, month, year, hour, minute, second = match.groups()
-        full = now_year // 100 * 100 + int(year)
-        year = str(full - 100 if full > now_year + 50 else full)
+        year = f"19{year}" if int(year) >= 70 else f"20{year}"
     elif match := _ASCTIME.fullmatch(text):
         month, day, hour, minute, second, year = match.groups()
     else:

@@ -87,6 +87,11 @@ def encoded(state: Hasher) -> str:
     return encode_digest(state.digest())
 
 
-def combiner(algorithm: ChecksumAlgorithm) -> Callable[[int, int, int], int]:
-    """`combine(crc_a, crc_b, length_b)`: the CRC of a‖b. Only for the CRCs."""
-    return _COMBINERS[algorithm]
+def combine(algorithm: ChecksumAlgorithm, crc_a: int, crc_b: int, length_b: int) -> int:
+    """The CRC of a‖b from those of a and b; only for the CRCs."""
+    return _COMBINERS[algorithm](crc_a, crc_b, length_b)
+
+
+def new_hasher(name: str) -> Hasher:
+    """A fresh hasher for `MD5` or the name of a ChecksumAlgorithm."""
+    return md5() if name == "MD5" else hasher(ChecksumAlgorithm(name))

@@ -60,6 +60,8 @@ UNSUPPORTED_PREFIXES = (
     "x-amz-server-side-encryption",
 )
 UNSUPPORTED_HEADERS = {
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
     "x-amz-mfa",
     "x-amz-object-annotation-directive",
     "x-amz-rename-source",
@@ -106,7 +108,7 @@ def refuse_unsupported(headers: Headers) -> None:
         raise InvalidArgument("The canned ACL you provided is not valid", "x-amz-acl", acl[:100])
 
 
-def conditions(headers: Headers, prefix: str = "", now_year: int = 2000) -> Conditions:
+def conditions(headers: Headers, prefix: str = "") -> Conditions:
     """If-Match, If-None-Match, If-(Un)modified-Since and If-Range, each with `prefix` before it.
 
     Use COPY_SOURCE_PREFIX for those of a copy's source. Dates that cannot be read do not count
@@ -115,9 +117,9 @@ def conditions(headers: Headers, prefix: str = "", now_year: int = 2000) -> Cond
     return Conditions(
         if_match=_entity_tags(headers.get(f"{prefix}if-match")),
         if_none_match=_entity_tags(headers.get(f"{prefix}if-none-match")),
-        if_modified_since_ms=_date_ms(headers.get(f"{prefix}if-modified-since"), now_year),
-        if_unmodified_since_ms=_date_ms(headers.get(f"{prefix}if-unmodified-since"), now_year),
-        if_range=_if_range(headers.get(f"{prefix}if-range"), now_year),
+        if_modified_since_ms=_date_ms(headers.get(f"{prefix}if-modified-since")),
+        if_unmodified_since_ms=_date_ms(headers.get(f"{prefix}if-unmodified-since")),
+        if_range=_if_range(headers.get(f"{prefix}if-range")),
     )
 
 
@@ -212,13 +214,13 @@ def _entity_tags(text: str | None) -> EntityTags | None:
     return EntityTags.parse(text) if text else None
 
 
-def _date_ms(text: str | None, now_year: int) -> int | None:
-    unix_s = parse_http_date(text, now_year) if text else None
+def _date_ms(text: str | None) -> int | None:
+    unix_s = parse_http_date(text) if text else None
     return None if unix_s is None else unix_s * 1000
 
 
-def _if_range(text: str | None, now_year: int) -> EntityTags | int | None:
+def _if_range(text: str | None) -> EntityTags | int | None:
     if not text:
         return None
-    date_ms = _date_ms(text, now_year)
+    date_ms = _date_ms(text)
     return EntityTags.parse(text) if date_ms is None else date_ms

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from stratum.domain.errors import InvalidArgument
 from stratum.domain.listing import PAGE_LENGTH_MAX, ListRequest, Position, decode_token
+from stratum.domain.upload import check_part_number
 
-PART_NUMBER_MAX = 10_000
 BUCKETS_PAGE_MAX = 10_000
 
 _INTEGER = re.compile("[+-]?[0-9]{1,10}").fullmatch
@@ -130,14 +130,7 @@ def part_number(query: Query) -> int | None:
     """`partNumber` of an upload or a read; raise InvalidArgument beyond 1…10,000."""
     if "partNumber" not in query:
         return None
-    number = _integer(query, "partNumber", 0)
-    if not 1 <= number <= PART_NUMBER_MAX:
-        raise InvalidArgument(
-            f"Part number must be an integer between 1 and {PART_NUMBER_MAX}, inclusive",
-            "partNumber",
-            query["partNumber"][:100],
-        )
-    return number
+    return check_part_number(_integer(query, "partNumber", 0))
 
 
 def _page_length(query: Query, name: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from stratum.adapters.s3.chunked import ChunkedDecoder
-from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.web.asgi_types import Receive
 from stratum.domain.errors import IncompleteBody
 
@@ -36,15 +35,6 @@ class Body:
                 return memoryview(message["body"])
         return memoryview(b"")
 
-    async def whole(self, size_max_bytes: int, too_large: S3Error) -> bytes:
-        """All of a small body, a document of ours. Raises `too_large`, IncompleteBody."""
-        document = bytearray()
-        while piece := await self.piece():
-            document += piece
-            if len(document) > size_max_bytes:
-                raise too_large
-        return bytes(document)
-
 
 class ChunkedBody:
     """A body in aws-chunked encoding, decoded (see `adapters.s3.chunked`)."""
@@ -53,11 +43,6 @@ class ChunkedBody:
         self._body = body
         self._decoder = decoder
         self._pieces: list[memoryview] = []
-
-    @property
-    def trailers(self) -> dict[str, str]:
-        """Headers that came after the data; complete once `read_into` has returned 0."""
-        return self._decoder.trailers
 
     async def read_into(self, buffer: memoryview) -> int:
         while not self._pieces:

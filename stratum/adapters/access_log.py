@@ -1,0 +1,160 @@
+"""Access counts: a small SQLite file of its own, and the same in memory.
+
+`synchronous=NORMAL`: a power cut may take back the last flushes and never damages the file. Kept
+apart from the journal so that counting reads never delays a commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from stratum.adapters.sqlite_connection import connect, meaning_of
+from stratum.domain.access import Access
+from stratum.domain.names import VolumeId
+
+T = TypeVar("T")
+
+ROWS_PER_TRANSACTION_MAX = 1000
+"""So that a large flush does not hold up a look-up."""
+
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS access(
+        volume_id TEXT PRIMARY KEY, last_at_ms INTEGER NOT NULL, reads INTEGER NOT NULL,
+        sessions INTEGER NOT NULL, look_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS access_timers ON access(look_at_ms, volume_id)"
+    " WHERE look_at_ms > 0",
+    "CREATE TABLE IF NOT EXISTS position(one INTEGER PRIMARY KEY CHECK(one=1),"
+    " seq INTEGER NOT NULL) STRICT",
+    "INSERT OR IGNORE INTO position VALUES (1, 0)",
+)
+_COLUMNS = "volume_id, last_at_ms, reads, sessions, look_at_ms"
+
+
+class SqliteAccessLog:
+    """Implements AccessLog. Made by `open_access_log`; raises DiskFailed or Unavailable."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def get(self, volume_id: VolumeId) -> Access | None:
+        rows = await self._select(
+            f"SELECT {_COLUMNS} FROM access WHERE volume_id=?",  # noqa: S608
+            volume_id,
+        )
+        return Access(*rows[0]) if rows else None
+
+    async def put(self, rows: Sequence[Access]) -> None:
+        values = [(r.volume_id, r.last_at_ms, r.reads, r.sessions, r.look_at_ms) for r in rows]
+        await self._write("INSERT OR REPLACE INTO access VALUES (?,?,?,?,?)", values)
+
+    async def due(self, before_ms: int, limit: int) -> Sequence[Access]:
+        rows = await self._select(
+            f"SELECT {_COLUMNS} FROM access WHERE look_at_ms>0 AND look_at_ms<=?"  # noqa: S608
+            " ORDER BY look_at_ms, volume_id LIMIT ?",
+            before_ms,
+            limit,
+        )
+        return [Access(*row) for row in rows]
+
+    async def next_due_ms(self) -> int | None:
+        ((earliest,),) = await self._select("SELECT min(look_at_ms) FROM access WHERE look_at_ms>0")
+        return earliest  # type: ignore[no-any-return]
+
+    async def forget(self, volume_ids: Sequence[VolumeId]) -> None:
+        await self._write("DELETE FROM access WHERE volume_id=?", [(each,) for each in volume_ids])
+
+    async def position(self, seq: int | None = None) -> int:
+        if seq is not None:
+            await self._write("UPDATE position SET seq=?", [(seq,)])
+            return seq
+        ((stored,),) = await self._select("SELECT seq FROM position")
+        return int(stored)
+
+    async def _select(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+        return await self._in_thread(lambda: self._connection.execute(sql, parameters).fetchall())
+
+    async def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        # Sorted by volume: neighbours share a page of the tree.
+        ordered = sorted(rows)  # type: ignore[type-var]
+        for start in range(0, len(ordered), ROWS_PER_TRANSACTION_MAX):
+            some = ordered[start : start + ROWS_PER_TRANSACTION_MAX]
+            await self._in_thread(partial(self._change, sql, some))
+
+    def _change(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.executemany(sql, rows)
+            self._connection.execute("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            return await trio.to_thread.run_sync(work, limiter=self._limiter)
+        except sqlite3.Error as error:
+            raise meaning_of(error) from error
+
+
+@asynccontextmanager
+async def open_access_log(path: Path) -> AsyncIterator[SqliteAccessLog]:
+    """Open the log, making the file if need be; its folder must exist. Raises DiskFailed."""
+    try:
+        connection = await trio.to_thread.run_sync(_open, path)
+    except sqlite3.Error as error:
+        raise meaning_of(error) from error
+    try:
+        yield SqliteAccessLog(connection)
+    finally:
+        connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = connect(path, synchronous="NORMAL", any_thread=True)
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    return connection
+
+
+class MemoryAccessLog:
+    """Implements AccessLog without a file."""
+
+    def __init__(self) -> None:
+        self._rows: dict[VolumeId, Access] = {}
+        self._position = 0
+
+    async def get(self, volume_id: VolumeId) -> Access | None:
+        await trio.lowlevel.checkpoint()
+        return self._rows.get(volume_id)
+
+    async def put(self, rows: Sequence[Access]) -> None:
+        await trio.lowlevel.checkpoint()
+        self._rows.update((row.volume_id, row) for row in rows)
+
+    async def due(self, before_ms: int, limit: int) -> Sequence[Access]:
+        await trio.lowlevel.checkpoint()
+        due = [row for row in self._rows.values() if 0 < row.look_at_ms <= before_ms]
+        return sorted(due, key=lambda row: (row.look_at_ms, row.volume_id))[:limit]
+
+    async def next_due_ms(self) -> int | None:
+        await trio.lowlevel.checkpoint()
+        return min((r.look_at_ms for r in self._rows.values() if r.look_at_ms > 0), default=None)
+
+    async def forget(self, volume_ids: Sequence[VolumeId]) -> None:
+        await trio.lowlevel.checkpoint()
+        for volume_id in volume_ids:
+            self._rows.pop(volume_id, None)
+
+    async def position(self, seq: int | None = None) -> int:
+        await trio.lowlevel.checkpoint()
+        if seq is not None:
+            self._position = seq
+        return self._position

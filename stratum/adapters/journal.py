@@ -1,0 +1,167 @@
+"""The journal in SQLite, with its catalog, written by one task.
+
+Callers' decisions queue up; the writer takes all that wait (at most 256), carries them out in one
+transaction in a worker thread, and a single fsync makes them all durable. Under load that is
+twenty thousand commits a second instead of two hundred.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+from eventsourcing.persistence import PersistenceError
+
+from stratum.adapters.journal_reader import JournalReader, reading_connections
+from stratum.adapters.journal_writer import JournalWriter, Request
+from stratum.adapters.sqlite_connection import JournalDatastore, checkpoint, meaning_of
+from stratum.domain.errors import Unavailable
+from stratum.domain.events import Recorded
+from stratum.ports import Decide, NowMs
+
+BATCH_LENGTH_MAX = 256
+QUEUE_LENGTH_MAX = 1024
+"""Decisions waiting for the writer; more callers wait for a place."""
+
+
+class SqliteJournal(JournalReader):
+    """Implements Journal. Made by `open_journal`."""
+
+    def __init__(
+        self,
+        inline: sqlite3.Connection,
+        datastore: JournalDatastore,
+        writer: JournalWriter,
+        queue: trio.MemorySendChannel[Request],
+    ) -> None:
+        super().__init__(inline, datastore)
+        self._writer = writer
+        self._queue = queue
+
+    @property
+    def transactions(self) -> int:
+        """Durable transactions with events in them since the journal was opened."""
+        return self._writer.transactions
+
+    async def transact(self, decide: Decide, *, by: str) -> Sequence[Recorded]:
+        """As the port says; `decide` runs in the writer's thread. Also raises Unavailable (the
+        journal is closed or locked), DiskFailed (nothing was appended), Conflict (an id is taken).
+        """
+        request = Request(decide, by)
+        try:
+            await self._queue.send(request)
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            raise Unavailable("The journal is closed") from None
+        with trio.CancelScope(shield=True):
+            await request.done.wait()
+        if request.error is not None:
+            raise request.error
+        return request.recorded
+
+
+@asynccontextmanager
+async def open_journal(path: Path, now_ms: NowMs) -> AsyncIterator[SqliteJournal]:
+    """Open the journal for writing, making it and its folder if need be; one program at a time.
+
+    `now_ms` is called in the writer's thread. At the end what is queued is still committed, and
+    everything is moved from the write-ahead log into the database file. Raises Unavailable if
+    another program has it open or the folder can't be made, JournalCorrupt, DiskFailed.
+    """
+    with ExitStack() as stack:
+        try:
+            _make_folder(path.parent)
+            stack.enter_context(_exclusive(path.with_name(path.name + ".writer")))
+        except OSError as error:
+            raise Unavailable(f"The journal {path} cannot be opened: {error}") from error
+        datastore = JournalDatastore(path, read_only=False)
+        stack.callback(datastore.close)
+        writer = JournalWriter(datastore, now_ms)
+        limiter = trio.CapacityLimiter(1)
+        try:
+            await trio.to_thread.run_sync(writer.prepare, limiter=limiter)
+        except (PersistenceError, sqlite3.Error) as error:
+            raise meaning_of(error) from error
+        send, receive = trio.open_memory_channel[Request](QUEUE_LENGTH_MAX)
+        try:
+            with reading_connections(path) as (inline, readers):
+                async with trio.open_nursery() as nursery, send:
+                    nursery.start_soon(_write, writer, receive, limiter)
+                    yield SqliteJournal(inline, readers, writer, send)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(checkpoint, datastore, limiter=limiter)
+
+
+async def _write(
+    writer: JournalWriter,
+    receive: trio.MemoryReceiveChannel[Request],
+    limiter: trio.CapacityLimiter,
+) -> None:
+    """The writer task: runs until the sending side is closed and the queue is empty."""
+    waiting: list[Request] = []
+    # Callers wait shielded for their answer, so this must outlive their cancellation.
+    with trio.CancelScope(shield=True):
+        try:
+            async for first in receive:
+                waiting.append(first)
+                while waiting:
+                    _take(receive, waiting)
+                    answered = await trio.to_thread.run_sync(writer.run, waiting, limiter=limiter)
+                    for request in waiting[:answered]:
+                        request.done.set()
+                    del waiting[:answered]
+        finally:
+            receive.close()
+            _take(receive, waiting)
+            for request in waiting:
+                request.fail(Unavailable("The journal's writer has stopped"))
+                request.done.set()
+
+
+def _take(receive: trio.MemoryReceiveChannel[Request], waiting: list[Request]) -> None:
+    """Fill up the batch with what has queued up."""
+    while len(waiting) < BATCH_LENGTH_MAX:
+        try:
+            waiting.append(receive.receive_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel):
+            return
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder durably: a journal in a folder that a power cut takes away is lost."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    parent = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+@contextmanager
+def _exclusive(lock: Path) -> Iterator[None]:
+    """Hold the lock that the one writing program has. Raises Unavailable or OSError.
+
+    The kernel lets go of it when the process ends, however it ends. The file stays.
+    """
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 20).decode(errors="replace").strip() or "unknown"
+            raise Unavailable(
+                f"Another server (process {holder}) has the journal open: {lock} is locked"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,59 @@
+"""Handlers for operations on buckets."""
+
+from __future__ import annotations
+
+from stratum.adapters.s3 import headers as s3_headers
+from stratum.adapters.s3.queries import buckets_query, objects_query
+from stratum.adapters.s3.xml_listings import render_objects
+from stratum.adapters.s3.xml_requests import XML_LENGTH_MAX_BYTES, parse_create_bucket
+from stratum.adapters.s3.xml_responses import render_buckets, render_location
+from stratum.adapters.web.messages import S3Request, S3Response, xml
+from stratum.adapters.web.payloads import document
+from stratum.app.buckets import Buckets
+from stratum.app.objects import Objects
+from stratum.domain.errors import InvalidArgument
+
+
+class BucketHandlers:
+    def __init__(self, buckets: Buckets, objects: Objects) -> None:
+        self._buckets = buckets
+        self._objects = objects
+
+    async def list_buckets(self, request: S3Request) -> S3Response:
+        query = buckets_query(request.query)
+        found = [
+            bucket
+            for bucket in self._buckets.owned_by(request.caller)
+            if bucket.name > query.after
+            and bucket.name.startswith(query.prefix or "")
+            and query.region in (None, bucket.region)
+        ]
+        page, more = found[: query.max_buckets], len(found) > query.max_buckets
+        return xml(render_buckets(request.caller, page, prefix=query.prefix, truncated=more))
+
+    async def create(self, request: S3Request) -> S3Response:
+        s3_headers.refuse_unsupported(request.head.headers)
+        region = parse_create_bucket(await document(request, XML_LENGTH_MAX_BYTES))
+        if region not in (None, "", self._buckets.region):
+            raise InvalidArgument(
+                f"This server is in region {self._buckets.region}", "LocationConstraint", region
+            )
+        await self._buckets.create(request.caller, request.bucket)
+        return S3Response(200, {"location": f"/{request.bucket}"})
+
+    async def head(self, request: S3Request) -> S3Response:
+        bucket = self._buckets.get(request.bucket)
+        return S3Response(200, {"x-amz-bucket-region": bucket.region})
+
+    async def location(self, request: S3Request) -> S3Response:
+        return xml(render_location(self._buckets.get(request.bucket).region))
+
+    async def delete(self, request: S3Request) -> S3Response:
+        await self._buckets.delete(request.caller, request.bucket)
+        return S3Response(204)
+
+    async def list_objects(self, request: S3Request) -> S3Response:
+        query = objects_query(request.query)
+        page = await self._objects.list(request.bucket, query.request)
+        owner = self._buckets.get(request.bucket).owner
+        return xml(render_objects(request.bucket, query, page, owner))

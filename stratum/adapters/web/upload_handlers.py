@@ -1,0 +1,134 @@
+"""Handlers for multipart uploads."""
+
+from __future__ import annotations
+
+from stratum.adapters.s3 import checksum_headers as checksums
+from stratum.adapters.s3 import headers as s3_headers
+from stratum.adapters.s3.errors import S3Error
+from stratum.adapters.s3.headers import COPY_SOURCE_PREFIX
+from stratum.adapters.s3.metadata import object_metadata
+from stratum.adapters.s3.queries import part_number, parts_query, uploads_query
+from stratum.adapters.s3.xml_listings import render_parts, render_uploads
+from stratum.adapters.s3.xml_requests import XML_LENGTH_MAX_BYTES, parse_complete_upload
+from stratum.adapters.s3.xml_responses import (
+    render_part_copied,
+    render_upload_completed,
+    render_upload_started,
+)
+from stratum.adapters.web.messages import S3Request, S3Response, xml
+from stratum.adapters.web.payloads import document, stated_payload
+from stratum.app.uploads import Uploads
+from stratum.domain.events import UploadStarted
+from stratum.domain.names import UploadId
+from stratum.domain.volume import Upload
+
+
+class UploadHandlers:
+    def __init__(self, uploads: Uploads) -> None:
+        self._uploads = uploads
+
+    async def create(self, request: S3Request) -> S3Response:
+        headers = request.head.headers
+        s3_headers.refuse_unsupported(headers)
+        s3_headers.storage_class(headers)
+        wanted = checksums.upload_checksum(headers)
+        started = UploadStarted(
+            upload_id=self._uploads.new_upload_id(),
+            bucket=request.bucket,
+            key=request.key,
+            owner_id=request.caller.id,
+            owner_name=request.caller.name,
+            metadata=object_metadata(headers),
+            checksum_algorithm=wanted[0] if wanted else None,
+            checksum_type=wanted[1] if wanted else None,
+        )
+        await self._uploads.start(request.caller, started)
+        answer = {}
+        if wanted:
+            answer = {"x-amz-checksum-algorithm": wanted[0], "x-amz-checksum-type": wanted[1]}
+        return xml(render_upload_started(request.bucket, request.key, started.upload_id), answer)
+
+    async def put_part(self, request: S3Request) -> S3Response:
+        s3_headers.refuse_unsupported(request.head.headers)
+        upload, number = self._upload(request), _number(request)
+        source, stated = stated_payload(request, upload.checksum_algorithm)
+        stored = await self._uploads.put_part(request.caller, upload, number, source, stated)
+        return S3Response(
+            200, {"etag": f'"{stored.etag}"', **checksums.checksum_headers(stored.checksums)}
+        )
+
+    async def copy_part(self, request: S3Request) -> S3Response:
+        headers = request.head.headers
+        s3_headers.refuse_unsupported(headers)
+        source = s3_headers.copy_source(headers)
+        s3_headers.require_null_version(source.version_id)
+        stored, at_ms = await self._uploads.copy_part(
+            request.caller,
+            self._upload(request),
+            _number(request),
+            (source.bucket, source.key),
+            s3_headers.conditions(headers, COPY_SOURCE_PREFIX),
+            s3_headers.copy_range(headers),
+        )
+        return xml(render_part_copied(stored.etag, at_ms, stored.checksums))
+
+    async def complete(self, request: S3Request) -> S3Response:
+        headers = request.head.headers
+        named = parse_complete_upload(await document(request, XML_LENGTH_MAX_BYTES))
+        version = await self._uploads.complete(
+            request.caller,
+            request.bucket,
+            request.key,
+            UploadId(request.query["uploadId"]),
+            named,
+            stated=checksums.stated_checksum(headers),
+            size_bytes=checksums.object_size(headers),
+            conditions=s3_headers.conditions(headers),
+        )
+        location = f"http://{headers.get('host', '')}{request.head.raw_path.decode('latin-1')}"
+        return xml(
+            render_upload_completed(
+                location, version.bucket, version.key, version.etag, version.checksums
+            ),
+            {"x-stratum-volume-id": version.volume_id},
+        )
+
+    async def abort(self, request: S3Request) -> S3Response:
+        await self._uploads.abort(
+            request.caller, request.bucket, request.key, UploadId(request.query["uploadId"])
+        )
+        return S3Response(204)
+
+    async def list_parts(self, request: S3Request) -> S3Response:
+        query = parts_query(request.query)
+        upload, parts = await self._uploads.parts(
+            request.bucket,
+            request.key,
+            UploadId(request.query["uploadId"]),
+            query.after,
+            query.max_parts + 1,
+        )
+        return xml(
+            render_parts(
+                upload,
+                query,
+                parts[: query.max_parts],
+                truncated=len(parts) > query.max_parts,
+            )
+        )
+
+    async def list(self, request: S3Request) -> S3Response:
+        query = uploads_query(request.query)
+        page = await self._uploads.list(request.bucket, query.request)
+        return xml(render_uploads(request.bucket, query, page))
+
+    def _upload(self, request: S3Request) -> Upload:
+        upload_id = UploadId(request.query["uploadId"])
+        return self._uploads.get(request.bucket, request.key, upload_id)
+
+
+def _number(request: S3Request) -> int:
+    number = part_number(request.query)
+    if number is None:
+        raise S3Error("InvalidArgument", "partNumber is missing")
+    return number
