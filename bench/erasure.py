@@ -4,9 +4,9 @@
 
 CPU is the time of the event loop's thread, what other requests have to wait for; wall is what the
 request itself waits. Medians. Decoding elsewhere is measured as it would have to be done, copies
-and all, without verification; the store rebuilds inline. The crossover is where handing over costs the loop less than
-coding; `stratum.adapters.workers.OFFLOAD_MIN_BYTES` is set from it. Copying the stripe once is the
-limit that memory sets; reedsolo is what defines the code.
+and all, without verification; the store rebuilds inline. The crossover is where handing over
+costs the loop less than coding; `stratum.adapters.workers.OFFLOAD_MIN_BYTES` is set from it.
+Copying the stripe once is the limit that memory sets; reedsolo is what defines the code.
 """
 
 import argparse
@@ -133,7 +133,7 @@ async def encode_table(
 
 
 async def decode_table(
-    inline: InlineCodec, parallel: ParallelCodec, buffer: PooledBuffer, s: float
+    inline: InlineCodec, parallel: ParallelCodec, buffers: tuple[PooledBuffer, PooledBuffer], s
 ) -> None:
     print(
         "\ndecode: verified |  4 cells |   1 lost |    2 lost inline  |  2 lost offloaded |", end=""

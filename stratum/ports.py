@@ -155,8 +155,11 @@ class StripeBuffer(Protocol):
 class Codec(Protocol):
     """Turns stripes into cells and back; the erasure profile is 4 data and 2 parity cells."""
 
-    def stripe_buffer(self) -> AbstractAsyncContextManager[StripeBuffer]:
-        """A free buffer of the pool; waits until one is free (that bounds memory)."""
+    def stripe_buffer(
+        self, length_max: int | None = None
+    ) -> AbstractAsyncContextManager[StripeBuffer]:
+        """A free buffer of the pool; waits until one is free (that bounds memory). Small ones
+        (`length_max` bytes of data at most) have a pool of their own."""
         ...
 
     async def encode(

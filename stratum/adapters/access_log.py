@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
@@ -66,7 +66,7 @@ class SqliteAccessLog:
 
     async def next_due_ms(self) -> int | None:
         ((earliest,),) = await self._select("SELECT min(look_at_ms) FROM access WHERE look_at_ms>0")
-        return earliest  # type: ignore[no-any-return]
+        return None if earliest is None else int(earliest)
 
     async def forget(self, volume_ids: Sequence[VolumeId]) -> None:
         await self._write("DELETE FROM access WHERE volume_id=?", [(each,) for each in volume_ids])
@@ -78,17 +78,17 @@ class SqliteAccessLog:
         ((stored,),) = await self._select("SELECT seq FROM position")
         return int(stored)
 
-    async def _select(self, sql: str, *parameters: object) -> list[tuple[object, ...]]:
+    async def _select(self, sql: str, *parameters: object) -> list[Any]:
         return await self._in_thread(lambda: self._connection.execute(sql, parameters).fetchall())
 
-    async def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    async def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         # Sorted by volume: neighbours share a page of the tree.
-        ordered = sorted(rows)  # type: ignore[type-var]
+        ordered = sorted(rows)
         for start in range(0, len(ordered), ROWS_PER_TRANSACTION_MAX):
             some = ordered[start : start + ROWS_PER_TRANSACTION_MAX]
             await self._in_thread(partial(self._change, sql, some))
 
-    def _change(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _change(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.executemany(sql, rows)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing
-from typing import Any
 
 from stratum.domain.catalog import ListedObject
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
@@ -53,6 +52,14 @@ ORDER BY found
 """  # noqa: S608 - column names are ours
 
 _TIERS = {tier.value: tier for tier in Tier}
+_ALGORITHMS: dict[str | None, ChecksumAlgorithm | None] = {
+    None: None,
+    **{each.value: each for each in ChecksumAlgorithm},
+}
+_TYPES: dict[str | None, ChecksumType | None] = {
+    None: None,
+    **{each.value: each for each in ChecksumType},
+}
 
 
 def list_objects(
@@ -61,19 +68,28 @@ def list_objects(
     """The page of `bucket` that `request` asks for. Raises sqlite3.Error."""
     objects: list[ListedObject] = []
     prefixes: list[str] = []
-    last: Position | None = None
     if request.max_keys <= 0:
         return Page((), (), None)
+    key, is_prefix = "", False
     with closing(_rows(connection, bucket, request)) as rows:
-        for text, is_prefix, *columns in rows:
+        for row in rows:
             if len(objects) + len(prefixes) == request.max_keys:
-                return Page(tuple(objects), tuple(prefixes), last)
-            key = str(text, "utf-8")
-            last = Position(key, is_prefix=bool(is_prefix))
+                return Page(tuple(objects), tuple(prefixes), Position(key, is_prefix=is_prefix))
+            raw, rolled_up, size_bytes, etag, modified_at_ms, tier, algorithm, kind = row
+            key, is_prefix = str(raw, "utf-8"), bool(rolled_up)
             if is_prefix:
                 prefixes.append(key)
-            else:
-                objects.append(_listed(key, *columns))
+                continue
+            listed = ListedObject(
+                ObjectKey(key),
+                size_bytes,
+                etag,
+                modified_at_ms,
+                _TIERS[tier],
+                _ALGORITHMS[algorithm],
+                _TYPES[kind],
+            )
+            objects.append(listed)
     return Page(tuple(objects), tuple(prefixes), None)
 
 
@@ -114,16 +130,3 @@ def _rows(connection: sqlite3.Connection, bucket: str, request: ListRequest) -> 
         yield from cursor
     finally:
         cursor.close()
-
-
-def _listed(key: str, *columns: Any) -> ListedObject:
-    size_bytes, etag, modified_at_ms, tier, algorithm, kind = columns
-    return ListedObject(
-        ObjectKey(key),
-        size_bytes,
-        etag,
-        modified_at_ms,
-        _TIERS[tier],
-        ChecksumAlgorithm(algorithm) if algorithm else None,
-        ChecksumType(kind) if kind else None,
-    )

@@ -1,7 +1,7 @@
 """The journal in SQLite, with its catalog, written by one task.
 
 Callers' decisions queue up; the writer takes all that wait (at most 256), carries them out in one
-transaction in a worker thread, and a single fsync makes them all durable. Under load that is
+transaction, and a single fsync in a worker thread makes them all durable. Under load that is
 twenty thousand commits a second instead of two hundred.
 """
 
@@ -11,7 +11,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import trio
@@ -49,7 +49,7 @@ class SqliteJournal(JournalReader):
         return self._writer.transactions
 
     async def transact(self, decide: Decide, *, by: str) -> Sequence[Recorded]:
-        """As the port says; `decide` runs in the writer's thread. Also raises Unavailable (the
+        """As the port says; `decide` runs in the writer's task. Also raises Unavailable (the
         journal is closed or locked), DiskFailed (nothing was appended), Conflict (an id is taken).
         """
         request = Request(decide, by)
@@ -68,7 +68,7 @@ class SqliteJournal(JournalReader):
 async def open_journal(path: Path, now_ms: NowMs) -> AsyncIterator[SqliteJournal]:
     """Open the journal for writing, making it and its folder if need be; one program at a time.
 
-    `now_ms` is called in the writer's thread. At the end what is queued is still committed, and
+    At the end what is queued is still committed, and
     everything is moved from the write-ahead log into the database file. Raises Unavailable if
     another program has it open or the folder can't be made, JournalCorrupt, DiskFailed.
     """
@@ -81,27 +81,29 @@ async def open_journal(path: Path, now_ms: NowMs) -> AsyncIterator[SqliteJournal
         datastore = JournalDatastore(path, read_only=False)
         stack.callback(datastore.close)
         writer = JournalWriter(datastore, now_ms)
-        limiter = trio.CapacityLimiter(1)
         try:
-            await trio.to_thread.run_sync(writer.prepare, limiter=limiter)
+            await trio.to_thread.run_sync(writer.prepare)
         except (PersistenceError, sqlite3.Error) as error:
             raise meaning_of(error) from error
         send, receive = trio.open_memory_channel[Request](QUEUE_LENGTH_MAX)
+        failure: BaseException | None = None
         try:
             with reading_connections(path) as (inline, readers):
                 async with trio.open_nursery() as nursery, send:
-                    nursery.start_soon(_write, writer, receive, limiter)
+                    nursery.start_soon(_write, writer, receive)
                     yield SqliteJournal(inline, readers, writer, send)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) > 1:
+                raise
+            failure = group.exceptions[0]  # the block's own error, as it was raised
         finally:
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(checkpoint, datastore, limiter=limiter)
+                await trio.to_thread.run_sync(checkpoint, datastore)
+        if failure is not None:
+            raise failure
 
 
-async def _write(
-    writer: JournalWriter,
-    receive: trio.MemoryReceiveChannel[Request],
-    limiter: trio.CapacityLimiter,
-) -> None:
+async def _write(writer: JournalWriter, receive: trio.MemoryReceiveChannel[Request]) -> None:
     """The writer task: runs until the sending side is closed and the queue is empty."""
     waiting: list[Request] = []
     # Callers wait shielded for their answer, so this must outlive their cancellation.
@@ -111,13 +113,15 @@ async def _write(
                 waiting.append(first)
                 while waiting:
                     _take(receive, waiting)
-                    answered = await trio.to_thread.run_sync(writer.run, waiting, limiter=limiter)
+                    answered = await writer.run(waiting)
                     for request in waiting[:answered]:
                         request.done.set()
                     del waiting[:answered]
         finally:
+            with suppress(trio.WouldBlock, trio.EndOfChannel):
+                while True:
+                    waiting.append(receive.receive_nowait())
             receive.close()
-            _take(receive, waiting)
             for request in waiting:
                 request.fail(Unavailable("The journal's writer has stopped"))
                 request.done.set()

@@ -150,8 +150,6 @@ async def open_journal_readonly(path: Path) -> AsyncIterator[JournalReader]:
     Raises Unavailable if there is none, or if its catalog needs a server of this version to be
     started first; JournalCorrupt if the file is damaged.
     """
-    if not path.exists():
-        raise Unavailable(f"There is no journal at {path}")
     with reading_connections(path) as (inline, datastore):
         try:
             current = catalog_is_current(inline)

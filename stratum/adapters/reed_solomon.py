@@ -25,9 +25,8 @@ import reedsolo
 import xxhash
 
 from stratum.domain.errors import InsufficientShards
-from stratum.domain.stripes import CELLS, DATA_CELLS, PARITY_CELLS
+from stratum.domain.stripes import CELLS, DATA_CELLS, PARITY_CELLS, Buffer
 
-Buffer = bytes | bytearray | memoryview
 Octets = npt.NDArray[np.uint8]
 
 FIELD_POLYNOMIAL: Final = 0x11D

@@ -26,7 +26,7 @@ from stratum.domain.stripes import (
     extent_bytes,
     frame_length,
 )
-from stratum.ports import Buffer
+from stratum.ports import Buffer, StripeBuffer
 
 BUFFERS_DEFAULT = 16
 """Pooled buffers of a whole stripe, 1.5 MiB each with the default stripe size."""
@@ -155,7 +155,7 @@ class InlineCodec:
         return self._pool.waiting + self._small_pool.waiting
 
     async def encode(
-        self, buffer: PooledBuffer, extent_id: str, stripe: int, length: int
+        self, buffer: StripeBuffer, extent_id: str, stripe: int, length: int
     ) -> Sequence[tuple[Buffer, Buffer]]:
         """Six (16-byte checksum, cell) pairs for the first `length` bytes of the buffer.
 
@@ -163,6 +163,7 @@ class InlineCodec:
         takes effect before the work begins or not at all.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
+        assert isinstance(buffer, PooledBuffer), "a buffer of this codec's own"
         assert 0 <= length <= len(buffer.data), "more bytes than the buffer holds"
         return await self._encode(buffer, extent_bytes(extent_id), stripe, length)
 

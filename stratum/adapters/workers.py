@@ -26,7 +26,7 @@ from stratum.domain.stripes import STRIPE_SIZE_BYTES, check_stripe_size
 from stratum.ports import Buffer
 
 WORKERS_DEFAULT = 1
-"""One worker codes 4 GB/s, several times what one process can hash or send; each is 35 MiB."""
+"""One worker codes 3 GB/s, several times what one process can hash or send; each is 35 MiB."""
 OFFLOAD_MIN_BYTES = 768 * 1024
 """Shorter stripes are coded on the event loop: see `bench/erasure.py`."""
 IDLE_TIMEOUT_S = 60.0

@@ -47,7 +47,7 @@ log = logging.getLogger("stratum.accesses")
 
 class AccessRecorder:
     """`rows` is held by whoever reads rows of the access log in order to write them back; `wake`
-    is called when a row has become due."""
+    is called with the earliest timer (Unix ms) that was set."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class AccessRecorder:
         rules: Rules,
         now_ms: NowMs,
         rows: trio.Lock,
-        wake: Callable[[], None],
+        wake: Callable[[int], None],
         *,
         flush_s: float = FLUSH_S,
     ) -> None:
@@ -158,7 +158,7 @@ class AccessRecorder:
                 await self._access_log.put(rows)
             if gone:
                 await self._access_log.forget(gone)
-        self._wake_for(rows, now_ms)
+        self._announce(rows)
 
     async def _followed(self, volume: Volume, events: Sequence[Recorded], now_ms: int) -> Access:
         """The row of a volume after some of its events. What the volume is now is in the catalog;
@@ -185,7 +185,7 @@ class AccessRecorder:
                     rows.append(self._read(volume, before, sessions, now_ms))
             if rows:
                 await self._access_log.put(rows)
-        self._wake_for(rows, now_ms)
+        self._announce(rows)
 
     def _read(
         self, volume: Volume, before: Access | None, sessions: list[list[int]], now_ms: int
@@ -204,6 +204,7 @@ class AccessRecorder:
         verdict = self._rules.verdict(volume, row, now_ms)
         return verdict.look_again_at_ms if isinstance(verdict, Stay) else now_ms
 
-    def _wake_for(self, rows: Sequence[Access], now_ms: int) -> None:
-        if any(0 < row.look_at_ms <= now_ms for row in rows):
-            self._wake()
+    def _announce(self, rows: Sequence[Access]) -> None:
+        timers = [row.look_at_ms for row in rows if row.look_at_ms]
+        if timers:
+            self._wake(min(timers))

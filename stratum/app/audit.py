@@ -6,7 +6,7 @@ newest state before it is reported.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 
@@ -46,7 +46,7 @@ class Filter:
     type: str = ""
 
 
-async def events(journal: Journal, wanted: Filter) -> AsyncIterator[Recorded]:
+async def events(journal: Journal, wanted: Filter) -> AsyncGenerator[Recorded, None]:
     """Matching events, oldest first.
 
     Events on volumes and uploads that don't name a key are matched through the event that does.
@@ -120,22 +120,22 @@ class Verifier:
         journal: Journal,
         disks: Mapping[Tier, Sequence[ShardStore]],
         remote: RemoteStore | None,
-        compare_catalog: Callable[[], Sequence[str]],
+        differences: Sequence[str],
     ) -> None:
         self._journal = journal
         self._disks = disks
         self._remote = remote
-        self._compare_catalog = compare_catalog
+        self._differences = differences
         self._unclaimed: dict[Tier, set[str]] = {tier: set() for tier in Tier}
         self.volumes = 0
 
-    async def findings(self) -> AsyncIterator[Finding]:
+    async def findings(self) -> AsyncGenerator[Finding, None]:
         """All findings, journal first."""
         try:
             await self._journal.check_chain()
         except JournalCorrupt as error:
             yield Finding("chain", "journal", str(error))
-        for difference in self._compare_catalog():
+        for difference in self._differences:
             yield Finding("catalog", "catalog", difference)
         async for finding in self._collect_names():
             yield finding
@@ -144,7 +144,7 @@ class Verifier:
         async for finding in self._orphans():
             yield finding
 
-    async def _collect_names(self) -> AsyncIterator[Finding]:
+    async def _collect_names(self) -> AsyncGenerator[Finding, None]:
         for tier, members in self._disks.items():
             for disk in members:
                 try:
@@ -159,7 +159,7 @@ class Verifier:
             except RemoteFailed as error:
                 yield Finding("remote", self._remote.describe(), str(error))
 
-    async def _volumes(self) -> AsyncIterator[Finding]:
+    async def _volumes(self) -> AsyncGenerator[Finding, None]:
         after = ""
         while True:
             page = await self._journal.query(partial(_volumes_after, after=after))
@@ -213,7 +213,7 @@ class Verifier:
             return [Finding("remote-size", subject, detail)]
         return []
 
-    async def _orphans(self) -> AsyncIterator[Finding]:
+    async def _orphans(self) -> AsyncGenerator[Finding, None]:
         """Copies nothing refers to, that are still there."""
         await self._journal.query(self._claim_others)
         for tier, members in self._disks.items():

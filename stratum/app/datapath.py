@@ -111,7 +111,7 @@ class DataPath:
         )
         try:
             if size_bytes is not None and size_bytes < self._stripe_size_bytes:
-                extent = await self._write_one_stripe(writer, source, describe)
+                extent = await self._write_one_stripe(writer, size_bytes, source, describe)
             else:
                 async with self._large_writes:
                     extent = await self._write_stripes(writer, source, describe)
@@ -121,9 +121,10 @@ class DataPath:
         return Location(tier, (extent,))
 
     async def _write_one_stripe(
-        self, writer: ExtentWriter, source: ByteSource, describe: Describe
+        self, writer: ExtentWriter, size_bytes: int, source: ByteSource, describe: Describe
     ) -> Extent:
-        async with self._codec.stripe_buffer() as buffer:
+        # One byte more than stated: a source with too many must be noticed, not cut.
+        async with self._codec.stripe_buffer(size_bytes + 1) as buffer:
             length = await _fill(source, buffer.data)
             if length:
                 await writer.stripe(buffer, length, last=True)

@@ -131,8 +131,10 @@ class ExtentReader:
 
     async def stripe(self, number: int) -> Sequence[memoryview]:
         """The stripe's bytes in pieces. Raises InsufficientShards."""
-        data = self._profile.data
-        wanted = [index for index in range(self._profile.shards) if index not in self._lost][:data]
+        wanted = [index for index in range(self._profile.shards) if index not in self._lost]
+        if wanted[: self._profile.data] == list(range(self._profile.data)):
+            wanted = wanted[: self._profile.data]
+        # else all that is left: with one cell more than needed a lost one is a mere XOR away.
         everything = list(range(self._profile.shards))
         try:
             return await self._attempt(number, wanted)

@@ -5,6 +5,7 @@ never at the whole store.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -60,21 +61,26 @@ class Tierer:
         self._interval_s = interval_s
         self._enabled = enabled
         self._woken = trio.Event()
+        self._asleep_until_ms: float = 0
 
-    def wake(self) -> None:
-        """Look at the timers now."""
-        self._woken.set()
+    def wake(self, timer_ms: int) -> None:
+        """Say that a timer was set to this time: it must not be slept through."""
+        if timer_ms < self._asleep_until_ms:
+            self._woken.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Decide until cancelled; returns at once when tiering is switched off."""
         task_status.started()
         while self._enabled:
             self._woken = trio.Event()
+            # Whatever timer is set while we look: look at it before going to sleep.
+            self._asleep_until_ms = math.inf
             try:
                 pause_s = 0.0 if await self.look() == BATCH_ROWS else await self._pause_s()
             except StratumError as error:
                 log.warning("tiering pauses: %s", error)
                 pause_s = self._interval_s
+            self._asleep_until_ms = self._now_ms() + round(pause_s * 1000)
             with trio.move_on_after(pause_s):
                 await self._woken.wait()
 

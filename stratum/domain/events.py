@@ -84,7 +84,7 @@ class VersionRemoved:
 
 @dataclass(frozen=True)
 class TierDecided:
-    """A move was decided, by the policy or by hand, on these numbers. The copy will be `copy_id`."""
+    """A move was decided, by the policy or by hand, on these numbers; the copy is `copy_id`."""
 
     TOPIC: ClassVar[str] = "TierDecided.1"
     volume_id: VolumeId

@@ -194,7 +194,7 @@ def derive_again(
 
 def by_hand(facts: Facts, target: Tier, who: str, why: str, prices: PriceList) -> Decision:
     """The decision that somebody made: `who` asked for it, `why` in their words (or empty)."""
-    reason = f", because: {why}" if why else ""
+    reason = f": {why}" if why else ""
     sentence = (
         f"{wording.size(facts.size_gb)}: {facts.tier} → {target} because {who} asked for it{reason}"
     )

@@ -156,6 +156,7 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.KeyTooLong: "KeyTooLongError",
     errors.MetadataTooLarge: "MetadataTooLarge",
     errors.InvalidRange: "InvalidRange",
+    errors.InvalidPartNumber: "InvalidPartNumber",
     errors.EntityTooLarge: "EntityTooLarge",
     errors.EntityTooSmall: "EntityTooSmall",
     errors.InvalidPart: "InvalidPart",

@@ -69,11 +69,11 @@ class HeadReader:
         if not 0x41 <= buffer[0] <= 0x5A:  # methods start with A-Z; a TLS hello does not
             raise RequestRefused("This is not an HTTP/1.1 request")
         end = buffer.find(_HEAD_END, max(0, searched - 3), self._limit_bytes)
-        stop = end + 4 if end >= 0 else min(len(buffer), self._limit_bytes)
-        if _has_bare_lf(buffer, searched, stop):
-            raise RequestRefused("Header lines must end with CR LF")
         if end >= 0:
-            return bytes(buffer[:stop]), bytes(buffer[stop:])
+            return bytes(buffer[: end + 4]), bytes(buffer[end + 4 :])
+        # Nothing may end the head of a client that ends lines in its own way: say so at once.
+        if _has_bare_lf(buffer, searched, min(len(buffer), self._limit_bytes)):
+            raise RequestRefused("The request head is malformed")
         if len(buffer) >= self._limit_bytes:
             raise HeadTooLarge("Your request header section exceeds the maximum allowed size")
         if not searched and buffer is data:

@@ -43,9 +43,9 @@ class UploadHandlers:
             checksum_type=wanted[1] if wanted else None,
         )
         await self._uploads.start(request.caller, started)
-        answer = {}
+        answer: dict[str, str] = {}
         if wanted:
-            answer = {"x-amz-checksum-algorithm": wanted[0], "x-amz-checksum-type": wanted[1]}
+            answer["x-amz-checksum-algorithm"], answer["x-amz-checksum-type"] = wanted
         return xml(render_upload_started(request.bucket, request.key, started.upload_id), answer)
 
     async def put_part(self, request: S3Request) -> S3Response:

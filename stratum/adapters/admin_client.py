@@ -1,0 +1,87 @@
+"""How the command line finds and calls the running server."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from stratum.adapters.identity import RootCredentials
+from stratum.adapters.s3.signature import encode_query
+from stratum.adapters.s3.signing import sign_headers
+from stratum.domain.errors import StratumError, Unavailable
+
+SERVER_FILE = "server.json"
+TIMEOUT_S = 30.0
+
+
+class CommandFailed(StratumError):
+    """The server refused a command."""
+
+
+@contextmanager
+def write_server_url(data: Path, url: str) -> Iterator[None]:
+    """Leave a note where the server listens, as long as it does."""
+    path = data / SERVER_FILE
+    path.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def server_url(data: Path) -> str | None:
+    """Where the server listens; None if none is running on this data directory."""
+    try:
+        note = json.loads((data / SERVER_FILE).read_text())
+        os.kill(note["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return str(note["url"])
+
+
+def call_server(
+    data: Path,
+    root: RootCredentials,
+    region: str,
+    method: str,
+    path: str,
+    parameters: Mapping[str, str],
+) -> Any:
+    """Send a signed command and return the JSON answer. Raises Unavailable, CommandFailed."""
+    url = server_url(data)
+    if url is None:
+        raise Unavailable(f"No server is running on {data}")
+    host = urlsplit(url).netloc
+    raw_query = encode_query(parameters)
+    headers = sign_headers(
+        method,
+        host,
+        path.encode(),
+        raw_query,
+        {},
+        hashlib.sha256(b"").hexdigest(),
+        int(time.time()),
+        root.access_key_id,
+        root.secret_access_key,
+        region,
+    )
+    connection = http.client.HTTPConnection(host, timeout=TIMEOUT_S)
+    try:
+        connection.request(method, f"{path}?{raw_query.decode()}", headers=dict(headers))
+        response = connection.getresponse()
+        body = response.read()
+    except OSError as error:
+        raise Unavailable(f"The server at {url} does not answer: {error}") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise CommandFailed(f"{response.status}: {body.decode(errors='replace')}")
+    return json.loads(body)

@@ -1,0 +1,96 @@
+"""The control plane under `/_stratum/`: health, metrics and the operator's commands.
+
+Quart-Trio, because nothing here is hot and documents are small. Commands need the root's
+signature (SigV4, as for S3); without one they answer 401.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+
+from quart import Response, jsonify, request
+from quart_trio import QuartTrio
+
+from stratum.adapters.s3.errors import S3Error, credentials_required, render_error
+from stratum.adapters.s3.request import RequestHead, headers_from_raw
+from stratum.adapters.s3.sigv4 import authenticate
+from stratum.adapters.web.front import Access
+from stratum.domain.errors import StratumError
+from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, bucket_name, object_key
+from stratum.ports import NowMs
+
+DOCUMENT_MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What the control plane can ask of the application."""
+
+    ready: Callable[[], Awaitable[bool]]
+    metrics: Callable[[], Awaitable[bytes]]
+    status: Callable[[], Awaitable[dict[str, object]]]
+    move: Callable[[Caller, BucketName, ObjectKey, Tier], Awaitable[str]]
+    """Orders a move; returns the id of the volume."""
+
+
+def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio:
+    """The ASGI application."""
+    app = QuartTrio("stratum")
+    app.config["MAX_CONTENT_LENGTH"] = DOCUMENT_MAX_BYTES
+    app.config["BODY_TIMEOUT"] = 10
+    app.config["RESPONSE_TIMEOUT"] = None
+
+    async def authorized() -> Caller:
+        head = RequestHead(
+            request.method,
+            request.scope["raw_path"],
+            request.scope["query_string"],
+            headers_from_raw(request.scope["headers"]),
+        )
+        who = authenticate(head, now_ms() // 1000, access.secret_for, access.region)
+        if who is None:
+            raise credentials_required()
+        return access.caller_of(who.access_key_id)
+
+    @app.get("/_stratum/health/live")
+    async def live() -> str:
+        return "live\n"
+
+    @app.get("/_stratum/health/ready")
+    async def ready() -> tuple[str, int]:
+        return ("ready\n", 200) if await commands.ready() else ("not ready\n", 503)
+
+    @app.get("/_stratum/metrics")
+    async def metrics() -> Response:
+        return Response(await commands.metrics(), content_type="text/plain; version=0.0.4")
+
+    @app.get("/_stratum/api/status")
+    async def status() -> Response:
+        await authorized()
+        return jsonify(await commands.status())
+
+    @app.post("/_stratum/api/move")
+    async def move() -> Response:
+        caller = await authorized()
+        arguments = request.args
+        try:
+            target = Tier(arguments["to"])
+        except (KeyError, ValueError):
+            raise S3Error("InvalidArgument", "to: hot, warm or cold") from None
+        bucket, key = bucket_name(arguments["bucket"]), object_key(arguments["key"])
+        volume_id = await commands.move(caller, bucket, key, target)
+        return jsonify({"volume_id": volume_id})
+
+    @app.errorhandler(S3Error)
+    @app.errorhandler(StratumError)
+    async def refused(error: Exception) -> Response:
+        rendered = render_error(error, resource=request.path, request_id="")
+        return Response(rendered.body, rendered.status, rendered.headers)
+
+    return app
+
+
+def as_values(value: object) -> dict[str, object]:
+    """A frozen dataclass as plain values for JSON."""
+    return asdict(value)  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,45 @@
+"""Which operations are built: the one table everything else asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stratum.adapters.s3.operations import Operation
+from stratum.adapters.web.bucket_handlers import BucketHandlers
+from stratum.adapters.web.front import Handler
+from stratum.adapters.web.object_handlers import ObjectHandlers
+from stratum.adapters.web.upload_handlers import UploadHandlers
+from stratum.app.buckets import Buckets
+from stratum.app.objects import Objects
+from stratum.app.uploads import Uploads
+
+
+def handler_table(
+    buckets: Buckets, objects: Objects, uploads: Uploads
+) -> Mapping[Operation, Handler]:
+    """Operation to handler; an operation that isn't here answers 501 NotImplemented."""
+    of_buckets = BucketHandlers(buckets, objects)
+    of_objects = ObjectHandlers(objects)
+    of_uploads = UploadHandlers(uploads)
+    return {
+        Operation.LIST_BUCKETS: of_buckets.list_buckets,
+        Operation.CREATE_BUCKET: of_buckets.create,
+        Operation.HEAD_BUCKET: of_buckets.head,
+        Operation.DELETE_BUCKET: of_buckets.delete,
+        Operation.GET_BUCKET_LOCATION: of_buckets.location,
+        Operation.LIST_OBJECTS: of_buckets.list_objects,
+        Operation.LIST_OBJECTS_V2: of_buckets.list_objects,
+        Operation.GET_OBJECT: of_objects.get,
+        Operation.HEAD_OBJECT: of_objects.head,
+        Operation.PUT_OBJECT: of_objects.put,
+        Operation.COPY_OBJECT: of_objects.copy,
+        Operation.DELETE_OBJECT: of_objects.delete,
+        Operation.DELETE_OBJECTS: of_objects.delete_many,
+        Operation.CREATE_MULTIPART_UPLOAD: of_uploads.create,
+        Operation.UPLOAD_PART: of_uploads.put_part,
+        Operation.UPLOAD_PART_COPY: of_uploads.copy_part,
+        Operation.COMPLETE_MULTIPART_UPLOAD: of_uploads.complete,
+        Operation.ABORT_MULTIPART_UPLOAD: of_uploads.abort,
+        Operation.LIST_PARTS: of_uploads.list_parts,
+        Operation.LIST_MULTIPART_UPLOADS: of_uploads.list,
+    }

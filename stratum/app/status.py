@@ -1,0 +1,142 @@
+"""The state of the store in one page: tiers, disks, redundancy, moves, journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stratum.domain.catalog import TierTotals
+from stratum.domain.errors import DiskFailed
+from stratum.domain.names import Tier
+from stratum.domain.stripes import ErasureProfile
+from stratum.ports import Journal, RemoteStore, ShardStore
+
+
+@dataclass(frozen=True)
+class DiskStatus:
+    path: str
+    state: str
+    """`online`, `missing`, or what is wrong."""
+    total_bytes: int
+    free_bytes: int
+    device: int
+
+
+@dataclass(frozen=True)
+class TierStatus:
+    tier: str
+    volumes: int
+    size_bytes: int
+    place: str
+    """`6 disks`, or the remote's endpoint and bucket."""
+    disks: tuple[DiskStatus, ...]
+    redundancy: dict[str, int]
+    """Number of surviving shards -> count of volumes, as the disks that answer now allow."""
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    tiers: tuple[TierStatus, ...]
+    moves_pending: int
+    garbage_copies: int
+    journal_position: int
+    journal_digest: str
+
+
+async def status(
+    journal: Journal,
+    disks: Mapping[Tier, Sequence[ShardStore]],
+    remote: RemoteStore | None,
+    profile: ErasureProfile,
+) -> Status:
+    """Ask every disk and count. Works beside a running server, too."""
+    totals = await journal.query(lambda catalog: catalog.totals())
+    moves = await journal.query(lambda catalog: len(catalog.pending_moves()))
+    garbage = await journal.query(
+        lambda catalog: len(catalog.garbage(1 << 60, GARBAGE_COUNTED_MAX))
+    )
+    head = await journal.head()
+    tiers = [
+        await _local(tier, members, totals.get(tier, NOTHING), profile)
+        for tier, members in disks.items()
+    ]
+    if remote is not None:
+        held = totals.get(Tier.COLD, NOTHING)
+        tiers.append(
+            TierStatus("cold", held.volumes, held.size_bytes, remote.describe(), (), {}, ())
+        )
+    return Status(tuple(tiers), moves, garbage, head.seq, head.digest.hex())
+
+
+NOTHING = TierTotals(0, 0, {})
+GARBAGE_COUNTED_MAX = 100_000
+
+
+async def _local(
+    tier: Tier, members: Sequence[ShardStore], held: TierTotals, profile: ErasureProfile
+) -> TierStatus:
+    found = [await _disk(disk) for disk in members]
+    down = sum(1 for disk in found if disk.state != "online")
+    # Which shards a volume misses is known by number only: assume the worst, that they were
+    # not on the disks that are down.
+    redundancy: dict[str, int] = {}
+    for missing, count in sorted(held.missing.items()):
+        surviving = str(max(0, profile.shards - missing - down))
+        redundancy[surviving] = redundancy.get(surviving, 0) + count
+    warnings = []
+    devices = [disk.device for disk in found if disk.state == "online"]
+    if len(set(devices)) < len(devices):
+        warnings.append("disks share a device: its failure takes several of them at once")
+    if down:
+        warnings.append(f"{down} of {len(found)} disks do not answer")
+    return TierStatus(
+        tier.value,
+        held.volumes,
+        held.size_bytes,
+        f"{len(found)} disks",
+        tuple(found),
+        redundancy,
+        tuple(warnings),
+    )
+
+
+async def _disk(disk: ShardStore) -> DiskStatus:
+    try:
+        if await disk.label() is None:
+            return DiskStatus(disk.path, "missing", 0, 0, 0)
+        usage = await disk.usage()
+    except DiskFailed as error:
+        return DiskStatus(disk.path, str(error), 0, 0, 0)
+    return DiskStatus(disk.path, "online", usage.total_bytes, usage.free_bytes, usage.device)
+
+
+def render_text(state: Status) -> str:
+    """For a terminal."""
+    lines = []
+    for tier in state.tiers:
+        lines.append(
+            f"{tier.tier:5} {tier.volumes:>9} volumes {human_bytes(tier.size_bytes):>10}"
+            f"   {tier.place}"
+        )
+        for disk in tier.disks:
+            space = f"{human_bytes(disk.free_bytes)} free of {human_bytes(disk.total_bytes)}"
+            lines.append(
+                f"        {disk.path}: {disk.state}" + f", {space}" * bool(disk.total_bytes)
+            )
+        for surviving, count in tier.redundancy.items():
+            lines.append(f"        {count} volumes have {surviving} shards")
+        lines += [f"        ! {warning}" for warning in tier.warnings]
+    lines.append(f"moves pending: {state.moves_pending}")
+    lines.append(f"copies waiting to be reclaimed: {state.garbage_copies}")
+    lines.append(f"journal: {state.journal_position} events, head {state.journal_digest[:16]}")
+    return "\n".join(lines)
+
+
+def human_bytes(size: float) -> str:
+    """`1.5 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    raise AssertionError("unreachable")

@@ -1,0 +1,275 @@
+"""Where everything is put together: the only module that names concrete adapters.
+
+Reading `open_stratum` from top to bottom is reading the architecture.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import tomllib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import cast
+
+import trio
+from awscrt.checksums import crc64nvme
+
+from stratum.adapters.access_log import open_access_log
+from stratum.adapters.disk import DirectoryDisk
+from stratum.adapters.identity import ROOT, RootCredentials, uuid7_source
+from stratum.adapters.journal import open_journal
+from stratum.adapters.record_codec import decode_record, encode_record
+from stratum.adapters.remote_s3 import open_remote
+from stratum.adapters.s3.digests import combine, digest, new_hasher
+from stratum.adapters.web.asgi_types import AsgiApp
+from stratum.adapters.web.control import Commands, make_control
+from stratum.adapters.web.front import Access, Front
+from stratum.adapters.web.handler_table import handler_table
+from stratum.adapters.web.lifespan import Lifespan
+from stratum.adapters.web.metrics import Metrics
+from stratum.adapters.workers import open_codec
+from stratum.app.accesses import AccessRecorder
+from stratum.app.buckets import Buckets
+from stratum.app.config import Config, RemoteConfig
+from stratum.app.datapath import DataPath
+from stratum.app.mover import Mover
+from stratum.app.objects import Objects
+from stratum.app.reclaimer import Reclaimer
+from stratum.app.recovery import claim_disks, settle_staged
+from stratum.app.status import status
+from stratum.app.tierer import Tierer
+from stratum.app.uploads import Uploads
+from stratum.domain.break_even import BreakEven
+from stratum.domain.catalog import Catalog
+from stratum.domain.errors import InvalidConfig
+from stratum.domain.events import PricesAdopted
+from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
+from stratum.domain.object import require_version
+from stratum.domain.pricing import DEFAULT_PRICES_TOML, PriceList, parse_prices
+from stratum.domain.tiering import Rules
+from stratum.domain.volume import Extent
+from stratum.ports import Journal, RemoteStore, ShardStore
+
+log = logging.getLogger("stratum")
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """An open store."""
+
+    config: Config
+    journal: Journal
+    disks: Mapping[Tier, Sequence[ShardStore]]
+    remote: RemoteStore | None
+    buckets: Buckets
+    objects: Objects
+    uploads: Uploads
+    tierer: Tierer
+    metrics: Metrics
+
+
+def open_disks(config: Config) -> dict[Tier, Sequence[ShardStore]]:
+    """The disks of the local tiers; nothing touches them yet."""
+    return {tier: [DirectoryDisk(path) for path in paths] for tier, paths in config.disks.items()}
+
+
+def tiering_rules(config: Config) -> Rules:
+    """Policy, prices and tiers. Raises InvalidConfig."""
+    tiers = tuple(tier for tier in Tier if tier in config.disks or config.remote)
+    return Rules(BreakEven(), load_prices(config), tiers, config.day_s)
+
+
+def load_prices(config: Config) -> PriceList:
+    """The price list in force; written with the defaults at the first start."""
+    path = config.prices
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(DEFAULT_PRICES_TOML)
+        return parse_prices(tomllib.loads(path.read_text()), config.patience, str(path))
+    except (OSError, ValueError) as error:
+        raise InvalidConfig(f"{path}: {error}") from error
+
+
+@asynccontextmanager
+async def open_remote_of(config: RemoteConfig | None) -> AsyncIterator[RemoteStore | None]:
+    """The cold tier, None without one."""
+    if config is None:
+        yield None
+        return
+    async with open_remote(
+        config.endpoint,
+        config.bucket,
+        prefix=config.prefix,
+        region=config.region,
+        access_key_id=config.access_key_id,
+        secret_access_key=config.secret_access_key,
+        now_s=lambda: now_ms() // 1000,
+    ) as remote:
+        yield remote
+
+
+@asynccontextmanager
+async def open_stratum(config: Config) -> AsyncIterator[Stratum]:
+    """Open the store: recover, then start what runs in the background; close in reverse."""
+    new_id = uuid7_source(now_ms)
+    metrics = Metrics()
+    disks = open_disks(config)
+    rules = tiering_rules(config)
+    async with (
+        open_journal(config.journal, now_ms) as journal,
+        open_access_log(config.access_log) as access_log,
+        open_remote_of(config.remote) as remote,
+        open_codec(workers=config.workers, buffers=config.buffers) as codec,
+        trio.open_nursery() as background,
+    ):
+        absent = await claim_disks(journal, disks, new_id)
+        recovered = await settle_staged(journal, disks, decode_record)
+        _report_start(absent, recovered.published, recovered.discarded)
+        await _adopt_prices(journal, rules.prices)
+
+        def on_damage(tier: Tier, extent: Extent, index: int, reason: str) -> None:
+            log.warning("shard %d of %s in %s: %s", index, extent.id, tier, reason)
+            metrics.damage(tier)
+
+        datapath = DataPath(
+            disks,
+            remote,
+            codec,
+            encode_record,
+            profile=config.profile,
+            write_quorum=config.write_quorum,
+            large_writes=config.buffers // 2,
+            on_damage=on_damage,
+        )
+        rows = trio.Lock()
+        wake = _Wake()
+        accesses = AccessRecorder(journal, access_log, rules, now_ms, rows, wake)
+        mover = Mover(journal, datapath, crc64nvme, accesses.track, moves_at_once=config.moves)
+        tierer = Tierer(
+            journal,
+            access_log,
+            mover,
+            rules,
+            new_id,
+            now_ms,
+            rows,
+            interval_s=config.tiering_interval_s,
+            enabled=config.tiering_enabled,
+        )
+        wake.tierer = tierer
+        reclaimer = Reclaimer(journal, datapath, now_ms, grace_s=config.reclaim_grace_s)
+        objects = Objects(journal, datapath, accesses, new_id, now_ms, new_hasher)
+        uploads = Uploads(
+            journal,
+            datapath,
+            objects,
+            accesses,
+            new_id,
+            now_ms,
+            new_hasher,
+            combine,
+            digest,
+        )
+        for service in (mover.run, accesses.run, tierer.run, reclaimer.run):
+            await background.start(service)
+        yield Stratum(
+            config,
+            journal,
+            disks,
+            remote,
+            Buckets(journal, config.region),
+            objects,
+            uploads,
+            tierer,
+            metrics,
+        )
+        background.cancel_scope.cancel()
+
+
+class _Wake:
+    """The tierer is told of due rows by the recorder, which is made before it."""
+
+    tierer: Tierer | None = None
+
+    def __call__(self, due_at_ms: int) -> None:
+        if self.tierer is not None:
+            self.tierer.wake(due_at_ms)
+
+
+def _report_start(absent: Sequence[str], published: int, discarded: int) -> None:
+    if absent:
+        log.error("%d disks are missing: %s", len(absent), ", ".join(absent))
+    if published or discarded:
+        log.info(
+            "recovered: %d extents published, %d unfinished ones thrown away", published, discarded
+        )
+
+
+async def _adopt_prices(journal: Journal, prices: PriceList) -> None:
+    """Record the price list when it is another than before: decisions refer to it by version."""
+    in_force = journal.catalog.prices()
+    if in_force is None or in_force[0] != prices.version():
+        adopted = PricesAdopted(prices.version(), prices.document())
+        await journal.transact(partial(_adopted, event=adopted), by="operator")
+
+
+def _adopted(_catalog: Catalog, *, event: PricesAdopted) -> Sequence[PricesAdopted]:
+    return [event]
+
+
+def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
+    """The ASGI application over an open store."""
+    config = stratum.config
+
+    def secret_for(access_key_id: str) -> str | None:
+        return root.secret_access_key if access_key_id == root.access_key_id else None
+
+    access = Access(secret_for, lambda _: ROOT, config.region, config.domains)
+
+    async def metrics() -> bytes:
+        totals, moves = await stratum.journal.query(
+            lambda catalog: (catalog.totals(), len(catalog.pending_moves()))
+        )
+        return stratum.metrics.render(totals, moves, (await stratum.journal.head()).seq)
+
+    async def report() -> dict[str, object]:
+        return asdict(await status(stratum.journal, stratum.disks, stratum.remote, config.profile))
+
+    async def move(caller: Caller, bucket: BucketName, key: ObjectKey, target: Tier) -> str:
+        version = require_version(stratum.journal.catalog, bucket, key)
+        await stratum.tierer.move_by_hand(version.volume_id, target, caller.name)
+        return version.volume_id
+
+    async def ready() -> bool:
+        return (await stratum.journal.head()).seq >= 0
+
+    control = make_control(Commands(ready, metrics, report, move), access, now_ms)
+    handlers = handler_table(stratum.buckets, stratum.objects, stratum.uploads)
+    return Front(
+        handlers,
+        access,
+        cast("AsgiApp", control),
+        stratum.metrics,
+        uuid7_source(now_ms),
+        now_ms,
+    )
+
+
+def make_application(config: Config, root: RootCredentials) -> Lifespan:
+    """The whole server as an ASGI application: its lifespan opens and closes the store."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[AsgiApp]:
+        async with open_stratum(config) as stratum:
+            yield make_front(stratum, root)
+
+    return Lifespan(opened)

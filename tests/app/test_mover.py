@@ -1,0 +1,215 @@
+import pytest
+import trio
+
+from stratum.app.mover import ATTEMPTS_MAX
+from stratum.domain.events import MoveAbandoned, TierDecided
+from stratum.domain.names import Tier
+from stratum.domain.object import Target
+from tests.support.tiering_world import ALICE, BUCKET, STRIPE_SIZE_BYTES, World, content_of
+
+CONTENT = content_of(3 * STRIPE_SIZE_BYTES + 7)
+HOT, WARM, COLD = Tier
+
+
+def last_reason(history):
+    return next(
+        record.event.reason
+        for record in reversed(history)
+        if isinstance(record.event, MoveAbandoned)
+    )
+
+
+@pytest.mark.parametrize("content", [CONTENT, b"x", b""], ids=["stripes", "a byte", "nothing"])
+async def test_round_trip_through_all_tiers(autojump_clock, content):
+    world = World(enabled=False)
+    async with world.running():
+        await world.put("k", content)
+        for target in (WARM, COLD, WARM, COLD, HOT):
+            await world.move("k", target)
+            await world.settled()
+            assert world.tier("k") is target
+            assert await world.get("k") == content
+        await trio.sleep(120)
+        assert await world.stored() == world.referenced("k")
+    assert not world.damage
+
+
+async def test_the_copy_carries_the_whole_record(autojump_clock):
+    world = World(enabled=False)
+    async with world.running():
+        volume = await world.put("k", CONTENT)
+        before = world.journal.catalog.version(volume.bucket, volume.key)
+        await world.move("k", WARM)
+        await world.settled()
+        after = world.journal.catalog.version(volume.bucket, volume.key)
+    assert after.location != before.location
+    for name in ("volume_id", "etag", "size_bytes", "checksum", "checksums", "modified_at_ms"):
+        assert getattr(after, name) == getattr(before, name)
+    # The name of a copy is decided with the move, so that recovery knows it.
+    decided = (await world.journal.history(volume.id))[1].event
+    assert isinstance(decided, TierDecided)
+    assert after.location.extents[0].id == decided.copy_id
+
+
+async def test_a_reader_in_flight_finishes_with_the_old_copy(autojump_clock):
+    world = World(enabled=False, grace_s=1)
+    async with world.running():
+        volume = await world.put("k", CONTENT)
+        async with world.objects.open(volume.bucket, volume.key) as download:
+            first = bytes(await anext(download.pieces))
+            await world.move("k", COLD)
+            await world.settled()
+            await trio.sleep(60)
+            rest = b"".join([bytes(piece) async for piece in download.pieces])
+        assert first + rest == CONTENT
+        await trio.sleep(60)
+        assert await world.stored() == world.referenced("k")
+
+
+@pytest.mark.parametrize("what", ["overwrite", "delete"])
+@pytest.mark.parametrize("target", [WARM, COLD])
+async def test_what_is_written_during_a_move_wins(autojump_clock, what, target):
+    world = World(enabled=False, bytes_per_s=10_000)
+    async with world.running():
+        volume = await world.put("k", CONTENT)
+        await world.move("k", target)
+        await trio.sleep(2)
+        assert world.volume("k").pending is not None
+        if what == "overwrite":
+            await world.put("k", b"new")
+        else:
+            key = volume.key
+            await world.objects.delete(ALICE, Target(BUCKET, key))
+        await trio.sleep(120)
+        assert world.mover.queue_length == 0
+        if what == "overwrite":
+            assert world.tier("k") is HOT
+            assert await world.get("k") == b"new"
+            assert await world.stored() == world.referenced("k")
+        else:
+            assert await world.stored() == set()
+    history = await world.journal.history(volume.id)
+    names = [type(record.event).__name__ for record in history]
+    assert names == ["VersionCommitted", "TierDecided", "VersionRemoved"]
+
+
+@pytest.mark.parametrize("operation", ["put", "put answer", "read", "read on"])
+async def test_a_remote_that_fails_for_a_while(autojump_clock, operation):
+    world = World(enabled=False)
+    world.remote.failing = {operation}
+    async with world.running():
+        await world.put("k", CONTENT)
+        await world.move("k", COLD)
+        await trio.sleep(5)
+        assert world.tier("k") is HOT
+        assert await world.get("k") == CONTENT
+        world.remote.failing = set()
+        await world.settled()
+        assert world.tier("k") is COLD
+        assert await world.get("k") == CONTENT
+        await trio.sleep(120)
+        assert await world.stored() == world.referenced("k")
+
+
+@pytest.mark.parametrize("operation", ["put", "put answer", "read", "read on"])
+async def test_a_remote_that_fails_for_good(autojump_clock, operation):
+    world = World(enabled=False)
+    world.remote.failing = {operation}
+    async with world.running():
+        volume = await world.put("k", CONTENT)
+        await world.move("k", COLD)
+        await world.settled()
+        assert world.tier("k") is HOT
+        assert world.mover.queue_length == 0
+        assert await world.stored() == world.referenced("k")
+        assert await world.get("k") == CONTENT
+        reason = last_reason(await world.journal.history(volume.id))
+        assert reason == f"{ATTEMPTS_MAX} attempts failed; the last one: {operation} failed"
+        # It may be tried again.
+        world.remote.failing = set()
+        await world.move("k", COLD)
+        await world.settled()
+        assert world.tier("k") is COLD
+
+
+async def test_the_policy_looks_again_a_day_after_a_move_was_given_up(autojump_clock):
+    world = World(cold=True, day_s=1000.0)
+    async with world.running():
+        volume = await world.put("k", CONTENT)
+        for disk in world.disks[WARM]:
+            disk.fail()
+        days = world.break_even_days(HOT, WARM, len(CONTENT))
+        await world.days(days + 0.5)
+        assert world.tier("k") is HOT
+        history = await world.journal.history(volume.id)
+        assert [type(r.event).__name__ for r in history[1:]] == ["TierDecided", "MoveAbandoned"]
+        assert "of 6 disks accept data" in last_reason(history)
+        for disk in world.disks[WARM]:
+            disk.recover()
+        await world.days(1)
+        assert world.tier("k") is WARM
+
+
+async def test_a_copy_that_reads_back_wrong_is_never_committed(autojump_clock):
+    world = World(enabled=False)
+    world.remote.corrupts_puts = True
+    async with world.running():
+        volume = await world.put("k", CONTENT)
+        await world.move("k", COLD)
+        await world.settled()
+        assert world.tier("k") is HOT
+        assert await world.get("k") == CONTENT
+        assert await world.stored() == world.referenced("k")
+    reason = last_reason(await world.journal.history(volume.id))
+    assert "The copy in cold reads back as 49159 bytes with the checksum" in reason
+
+
+async def test_a_damaged_source_is_not_copied(autojump_clock):
+    world = World(enabled=False)
+    async with world.running():
+        volume = await world.put("k", CONTENT)
+        await world.move("k", COLD)
+        await world.settled()
+        name = world.volume("k").location.remote.name
+        world.remote.corrupt(name, await world.remote.size(name) - 1)
+        await world.move("k", HOT)
+        await world.settled()
+        assert world.tier("k") is COLD
+        assert await world.remote.size(name) is not None
+    reason = last_reason(await world.journal.history(volume.id))
+    assert "The bytes in cold have the checksum" in reason
+
+
+async def test_only_so_many_moves_run_at_once(autojump_clock):
+    world = World(enabled=False, moves_at_once=2, bytes_per_s=100_000)
+    async with world.running():
+        for number in range(6):
+            await world.put(f"k{number}", CONTENT)
+        began = trio.current_time()
+        for number in range(6):
+            await world.move(f"k{number}", WARM)
+        assert world.mover.queue_length == 6
+        seen = set()
+        while world.mover.queue_length:
+            writing = {name for disk in world.disks[WARM] for name in disk._unsealed}
+            seen.add(len(writing))
+            await trio.sleep(0.05)
+        assert max(seen) <= 2
+        # Copied and read back, every byte counts against the limit twice.
+        expected_s = 6 * 2 * len(CONTENT) / 100_000
+        assert trio.current_time() - began == pytest.approx(expected_s, rel=0.1)
+
+
+async def test_moves_survive_a_shutdown(autojump_clock):
+    world = World(enabled=False, bytes_per_s=10_000)
+    async with world.running():
+        await world.put("k", CONTENT)
+        await world.move("k", COLD)
+        await trio.sleep(1)
+    assert world.volume("k").pending is not None
+    assert await world.stored() == world.referenced("k")
+    world = world.restarted()
+    async with world.running():
+        await world.settled()
+        assert world.tier("k") is COLD
+        assert await world.get("k") == CONTENT

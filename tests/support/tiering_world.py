@@ -1,0 +1,303 @@
+"""A whole store in memory under a virtual clock: disks, a remote, journal, tiering and its loops.
+
+`restarted` is what a new process finds after a crash; nothing that was only in memory survives.
+"""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from contextlib import aclosing, asynccontextmanager
+
+import trio
+from awscrt import checksums
+
+from stratum.adapters.access_log import MemoryAccessLog
+from stratum.adapters.memory_disk import MemoryDisk
+from stratum.adapters.memory_journal import MemoryJournal
+from stratum.adapters.memory_remote import MemoryRemote
+from stratum.adapters.record_codec import decode_record, encode_record
+from stratum.adapters.s3.digests import new_hasher
+from stratum.adapters.stripe_codec import InlineCodec
+from stratum.app.accesses import AccessRecorder
+from stratum.app.datapath import DataPath
+from stratum.app.explain import explain
+from stratum.app.mover import Mover
+from stratum.app.objects import Objects
+from stratum.app.payload import Stated, StreamSource
+from stratum.app.reclaimer import Reclaimer
+from stratum.app.recovery import settle_staged
+from stratum.app.tierer import Tierer
+from stratum.domain.break_even import BreakEven
+from stratum.domain.errors import RemoteFailed
+from stratum.domain.events import BucketCreated
+from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
+from stratum.domain.pricing import DEFAULT_PRICES_TOML, PriceList, parse_prices
+from stratum.domain.ranges import Span
+from stratum.domain.stripes import ErasureProfile
+from stratum.domain.tiering import Rules
+from stratum.domain.volume import Metadata, Volume
+
+STRIPE_SIZE_BYTES = 16384
+EPOCH_MS = 1_700_000_000_000
+BUCKET = BucketName("bucket")
+ALICE = Caller("alice-id", "alice")
+PRICES = parse_prices(tomllib.loads(DEFAULT_PRICES_TOML))
+
+
+class FaultyRemote(MemoryRemote):
+    """`failing` names operations that raise from now on; `latency_s` slows all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failing: set[str] = set()
+        self.latency_s = 0.0
+        self.corrupts_puts = False
+
+    async def put(self, name, size_bytes, body) -> None:
+        await self._operation("put")
+        await super().put(name, size_bytes, body)
+        if self.corrupts_puts:
+            self.corrupt(name, size_bytes - 1)
+        await self._operation("put answer")
+
+    @asynccontextmanager
+    async def read(self, name, start, stop):
+        await self._operation("read")
+        async with (
+            super().read(name, start, stop) as pieces,
+            aclosing(self._slowly(pieces)) as slow_pieces,
+        ):
+            yield slow_pieces
+
+    async def delete(self, name) -> None:
+        await self._operation("delete")
+        await super().delete(name)
+
+    def reconnected(self) -> FaultyRemote:
+        """What a new process finds; this connection is dead."""
+        again = FaultyRemote()
+        again._objects = self._objects
+        self._objects = {}
+        self.failing = {"put", "put answer", "read", "read on", "delete"}
+        return again
+
+    async def _slowly(self, pieces):
+        async for piece in pieces:
+            await self._operation("read on")
+            yield piece
+
+    async def _operation(self, name: str) -> None:
+        await trio.sleep(self.latency_s)
+        if name in self.failing:
+            raise RemoteFailed(f"{name} failed")
+
+
+class World:
+    """Use cases and loops over memory. Times in seconds are those of the Trio clock."""
+
+    def __init__(
+        self,
+        *,
+        day_s: float = 1.0,
+        cold: bool = True,
+        enabled: bool = True,
+        prices: PriceList = PRICES,
+        moves_at_once: int = 2,
+        bytes_per_s: float | None = None,
+        grace_s: float = 60.0,
+        flush_s: float = 5.0,
+        before: World | None = None,
+        journal: MemoryJournal | None = None,
+    ) -> None:
+        self._made_with = {
+            "day_s": day_s,
+            "cold": cold,
+            "enabled": enabled,
+            "prices": prices,
+            "moves_at_once": moves_at_once,
+            "bytes_per_s": bytes_per_s,
+            "grace_s": grace_s,
+            "flush_s": flush_s,
+        }
+        self.random = before.random if before else random.Random(4)
+        self.remote = before.remote.reconnected() if before else FaultyRemote()
+        self.access_log = before.access_log if before else MemoryAccessLog()
+        if before is None:
+            self.disks = {
+                tier: [MemoryDisk(f"{tier}{index}") for index in range(6)]
+                for tier in (Tier.HOT, Tier.WARM)
+            }
+        else:
+            self.disks = {
+                tier: [disk.crash(torn_bytes=100) for disk in disks]
+                for tier, disks in before.disks.items()
+            }
+        self.journal = journal or MemoryJournal(self.now_ms)
+        self.enabled = enabled
+        self.damage: list[str] = []
+        tiers = tuple(Tier) if cold else (Tier.HOT, Tier.WARM)
+        self.rules = Rules(BreakEven(), prices, tiers, day_s)
+        self.datapath = DataPath(
+            self.disks,
+            self.remote if cold else None,
+            InlineCodec(STRIPE_SIZE_BYTES, buffers=8),
+            encode_record,
+            profile=ErasureProfile(4, 2),
+            write_quorum=5,
+            large_writes=4,
+            on_damage=lambda tier, extent, index, reason: self.damage.append(reason),
+            stripe_size_bytes=STRIPE_SIZE_BYTES,
+        )
+        rows = trio.Lock()
+        self.recorder = AccessRecorder(
+            self.journal,
+            self.access_log,
+            self.rules,
+            self.now_ms,
+            rows,
+            lambda timer_ms: self.tierer.wake(timer_ms),
+            flush_s=flush_s,
+        )
+        self.mover = Mover(
+            self.journal,
+            self.datapath,
+            checksums.crc64nvme,
+            self.recorder.track,
+            moves_at_once=moves_at_once,
+            bytes_per_s=bytes_per_s,
+        )
+        self.tierer = Tierer(
+            self.journal,
+            self.access_log,
+            self.mover,
+            self.rules,
+            self.new_id,
+            self.now_ms,
+            rows,
+            enabled=enabled,
+        )
+        self.reclaimer = Reclaimer(self.journal, self.datapath, self.now_ms, grace_s=grace_s)
+        self.objects = Objects(
+            self.journal, self.datapath, self.recorder, self.new_id, self.now_ms, new_hasher
+        )
+
+    # -- life -----------------------------------------------------------------------------------
+    @asynccontextmanager
+    async def running(self, *loops: str):
+        """Recovery, then the named loops (all by default) until the block ends."""
+        await settle_staged(self.journal, self.disks, decode_record)
+        async with trio.open_nursery() as nursery:
+            for loop in loops or ("mover", "recorder", "tierer", "reclaimer"):
+                await nursery.start(getattr(self, loop).run)
+            yield nursery
+            nursery.cancel_scope.cancel()
+
+    def restarted(self) -> World:
+        """A new process over what is durable right now. Synchronous: call it at any moment."""
+        return World(before=self, journal=self.journal.reopened(), **self._made_with)
+
+    def now_ms(self) -> int:
+        return EPOCH_MS + round(trio.current_time() * 1000)
+
+    def new_id(self) -> str:
+        return f"{self.now_ms():012x}7{self.random.getrandbits(76):019x}"
+
+    # -- use ------------------------------------------------------------------------------------
+    async def make_bucket(self) -> None:
+        created = BucketCreated(BUCKET, ALICE.id, ALICE.name, "us-east-1")
+        if self.journal.catalog.bucket(BUCKET) is None:
+            await self.journal.transact(lambda _: [created], by="alice")
+
+    async def put(self, key: str, content: bytes) -> Volume:
+        await self.make_bucket()
+
+        async def pieces():
+            yield content
+
+        stated = Stated(size_bytes=len(content))
+        source = StreamSource(pieces())
+        await self.objects.put(ALICE, BUCKET, ObjectKey(key), source, stated, Metadata())
+        return self.volume(key)
+
+    async def get(self, key: str) -> bytes:
+        """What a GET answers; counts as an access."""
+        async with self.objects.open(BUCKET, ObjectKey(key)) as download:
+            return b"".join([bytes(piece) async for piece in download.pieces])
+
+    async def peek(self, key: str) -> bytes:
+        """The bytes where the object is now, without an access."""
+        volume = self.volume(key)
+        async with self.datapath.read(volume.location, Span(0, volume.size_bytes)) as pieces:
+            return b"".join([bytes(piece) async for piece in pieces])
+
+    async def read_in_sessions(self, *keys: str, sessions: int = 3, apart_days: float = 0.1):
+        for _ in range(sessions):
+            for key in keys:
+                await self.get(key)
+            await self.days(apart_days)
+
+    async def move(self, key: str, target: Tier) -> None:
+        await self.tierer.move_by_hand(self.volume(key).id, target, "alice")
+
+    async def explain(self, key: str):
+        return await explain(
+            self.journal,
+            self.access_log,
+            self.rules,
+            BUCKET,
+            ObjectKey(key),
+            self.now_ms(),
+            enabled=self.enabled,
+        )
+
+    def volume(self, key: str) -> Volume:
+        version = self.journal.catalog.version(BUCKET, ObjectKey(key))
+        assert version is not None
+        volume = self.journal.catalog.volume(version.volume_id)
+        assert volume is not None
+        return volume
+
+    def tier(self, key: str) -> Tier:
+        return self.volume(key).tier
+
+    async def days(self, days: float) -> None:
+        """Let days of the tiering clock pass."""
+        await trio.sleep(days * self.rules.day_s)
+
+    async def settled(self) -> None:
+        """Wait until no move is under way."""
+        while self.journal.catalog.pending_moves():  # noqa: ASYNC110 - there is no event for it
+            await trio.sleep(0.01)
+
+    def break_even_days(self, source: Tier, target: Tier, size_bytes: int) -> float:
+        return self.rules.prices.break_even_days(source, target, size_bytes / 1e9)
+
+    # -- inspection -----------------------------------------------------------------------------
+    async def stored(self) -> set[str]:
+        """Names of everything stored anywhere, staged or published."""
+        found = {name async for name in self.remote.names()}
+        for disks in self.disks.values():
+            for disk in disks:
+                found |= set(await disk.staged())
+                found |= {name async for name in disk.names()}
+        return found
+
+    def referenced(self, *keys: str) -> set[str]:
+        """Names of what these keys refer to."""
+        found = set()
+        for key in keys:
+            location = self.volume(key).location
+            found |= {extent.id for extent in location.extents}
+            if location.remote:
+                found.add(location.remote.name)
+        return found
+
+    async def topics(self, key: str) -> list[str]:
+        """The names of the events about a key's current volume."""
+        history = await self.journal.history(self.volume(key).id)
+        return [type(record.event).__name__ for record in history]
+
+
+def content_of(size_bytes: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size_bytes)
