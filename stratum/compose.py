@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
+from random import Random
 from typing import cast
 
 import trio
@@ -22,8 +23,9 @@ from stratum.adapters.disk import DirectoryDisk
 from stratum.adapters.identity import ROOT, RootCredentials, uuid7_source
 from stratum.adapters.journal import open_journal
 from stratum.adapters.record_codec import decode_record, encode_record
-from stratum.adapters.remote_s3 import open_remote
+from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
+from stratum.adapters.s3_client import Credentials
 from stratum.adapters.web.asgi_types import AsgiApp
 from stratum.adapters.web.control import Commands, make_control
 from stratum.adapters.web.front import Access, Front
@@ -51,7 +53,7 @@ from stratum.domain.object import require_version
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, PriceList, parse_prices
 from stratum.domain.tiering import Rules
 from stratum.domain.volume import Extent
-from stratum.ports import Journal, RemoteStore, ShardStore
+from stratum.ports import Codec, Journal, RemoteStore, ShardStore
 
 log = logging.getLogger("stratum")
 
@@ -105,16 +107,19 @@ async def open_remote_of(config: RemoteConfig | None) -> AsyncIterator[RemoteSto
     if config is None:
         yield None
         return
-    async with open_remote(
+    remote = S3Remote(
         config.endpoint,
         config.bucket,
+        Credentials(config.access_key_id, config.secret_access_key),
         prefix=config.prefix,
         region=config.region,
-        access_key_id=config.access_key_id,
-        secret_access_key=config.secret_access_key,
-        now_s=lambda: now_ms() // 1000,
-    ) as remote:
+        now_ms=now_ms,
+        random=Random().random,  # noqa: S311  (spreads retries, no secret)
+    )
+    try:
         yield remote
+    finally:
+        await remote.aclose()
 
 
 @asynccontextmanager
@@ -136,20 +141,7 @@ async def open_stratum(config: Config) -> AsyncIterator[Stratum]:
         _report_start(absent, recovered.published, recovered.discarded)
         await _adopt_prices(journal, rules.prices)
 
-        def on_damage(tier: Tier, extent: Extent, index: int, reason: str) -> None:
-            log.warning("shard %d of %s in %s: %s", index, extent.id, tier, reason)
-            metrics.damage(tier)
-
-        datapath = DataPath(
-            disks,
-            remote,
-            codec,
-            encode_record,
-            profile=config.profile,
-            write_quorum=config.write_quorum,
-            large_writes=config.buffers // 2,
-            on_damage=on_damage,
-        )
+        datapath = _make_datapath(config, disks, remote, codec, metrics)
         rows = trio.Lock()
         wake = _Wake()
         accesses = AccessRecorder(journal, access_log, rules, now_ms, rows, wake)
@@ -193,6 +185,30 @@ async def open_stratum(config: Config) -> AsyncIterator[Stratum]:
             metrics,
         )
         background.cancel_scope.cancel()
+
+
+def _make_datapath(
+    config: Config,
+    disks: Mapping[Tier, Sequence[ShardStore]],
+    remote: RemoteStore | None,
+    codec: Codec,
+    metrics: Metrics,
+) -> DataPath:
+    def on_damage(tier: Tier, extent: Extent, index: int, reason: str) -> None:
+        log.warning("shard %d of %s in %s: %s", index, extent.id, tier, reason)
+        metrics.damage(tier)
+
+    return DataPath(
+        disks,
+        remote,
+        codec,
+        encode_record,
+        profile=config.profile,
+        write_quorum=config.write_quorum,
+        # Each holds two buffers of the pool.
+        large_writes=config.buffers // 2,
+        on_damage=on_damage,
+    )
 
 
 class _Wake:

@@ -222,7 +222,9 @@ class DataPath:
                     stream = self._read_extents(location, span)
                     stack.push_async_callback(stream.aclose)
                     first = await anext(stream, None)
-                    yield _resumed(first, stream)
+                    resumed = _resumed(first, stream)
+                    stack.push_async_callback(resumed.aclose)
+                    yield resumed
         finally:
             self._readers[key] -= 1
             if not self._readers[key]:
@@ -232,7 +234,7 @@ class DataPath:
         self, stack: AsyncExitStack, remote: RemoteObject, span: Span
     ) -> AsyncIterator[Buffer]:
         if span.start == span.stop:
-            return _resumed(None, None)
+            return _nothing()
         start = remote.payload_offset_bytes
         return await stack.enter_async_context(
             self._remote_or_fail().read(remote.name, start + span.start, start + span.stop)
@@ -325,13 +327,18 @@ def _deleter(disk: ShardStore, name: str) -> Callable[[], Awaitable[None]]:
 
 
 async def _resumed(
-    first: Buffer | None, rest: AsyncIterator[Buffer] | None
-) -> AsyncIterator[Buffer]:
+    first: Buffer | None, rest: AsyncIterator[Buffer]
+) -> AsyncGenerator[Buffer, None]:
     if first is not None:
         yield first
-    if rest is not None:
-        async for piece in rest:
-            yield piece
+    async for piece in rest:
+        yield piece
+
+
+async def _nothing() -> AsyncIterator[Buffer]:
+    no_pieces: tuple[Buffer, ...] = ()
+    for piece in no_pieces:
+        yield piece
 
 
 def _cut(pieces: Sequence[memoryview], start: int, stop: int) -> Iterator[memoryview]:

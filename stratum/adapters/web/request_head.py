@@ -64,8 +64,8 @@ class HeadReader:
             self._partial += data
             searched = self._skip_blank_line(searched)
             buffer = self._partial
-            if not buffer or buffer == b"\r":
-                return None
+        if not buffer or buffer == b"\r":
+            return None
         if not 0x41 <= buffer[0] <= 0x5A:  # methods start with A-Z; a TLS hello does not
             raise RequestRefused("This is not an HTTP/1.1 request")
         end = buffer.find(_HEAD_END, max(0, searched - 3), self._limit_bytes)

@@ -61,7 +61,8 @@ class ChunkedDecoder:
                 if not self._left_bytes:
                     self._expecting = _Expecting.DATA_END
                 continue
-            if self._expecting is _Expecting.DATA_END and data[position] != 0x0D:
+            is_data_end = self._expecting is _Expecting.DATA_END
+            if is_data_end and not b"\r\n".startswith(data[position : position + 2]):
                 raise RequestRefused("A chunk is longer than its size says")
             line_end = data.find(b"\n", position, position + LINE_LIMIT_BYTES)
             if line_end < 0:
@@ -84,8 +85,7 @@ class ChunkedDecoder:
             self._left_bytes = int(match[1], 16)
             self._expecting = _Expecting.DATA if self._left_bytes else _Expecting.TRAILER
         elif self._expecting is _Expecting.DATA_END:
-            if line:
-                raise RequestRefused("A chunk is longer than its size says")
+            assert not line
             self._expecting = _Expecting.SIZE
         elif line:
             self._trailer_bytes += len(line)
