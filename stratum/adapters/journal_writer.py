@@ -48,7 +48,7 @@ class JournalWriter:
 
     Decisions and inserts run on the event loop, in slices; only COMMIT, with its fsync, runs in a
     thread. In a thread each of the fifteen statements of a decision would have to win the GIL
-    back from the loop: with a busy loop a lone commit then took up to 2 s instead of 10 ms.
+    back from the loop: under a busy loop that was a third slower, and single commits took seconds.
     """
 
     def __init__(self, datastore: JournalDatastore, now_ms: NowMs) -> None:
@@ -132,6 +132,7 @@ class JournalWriter:
             # A decision only reads; the savepoint is for what follows.
             events = request.decide(catalog)
         except Exception as error:
+            _require_transaction(cursor, error)
             request.fail(error)
             return head, 0
         if not events:
@@ -140,9 +141,7 @@ class JournalWriter:
         try:
             after, recorded, size_bytes = self._append(cursor, events, request.by, head)
         except Exception as error:
-            connection = cursor.sqlite_cursor.connection
-            if not connection.in_transaction:
-                raise  # SQLite has rolled back everything: disk full, I/O error
+            _require_transaction(cursor, error)
             cursor.execute("ROLLBACK TO decision")
             cursor.execute("RELEASE decision")
             known = isinstance(error, PersistenceError | sqlite3.Error)
@@ -177,3 +176,10 @@ class JournalWriter:
         project(raw, recorded)
         size_bytes = sum(len(each.state) for each in links)
         return Head(recorded[-1].seq, digests[-1], at_ms), recorded, size_bytes
+
+
+def _require_transaction(cursor: SQLiteCursor, error: Exception) -> None:
+    """After some errors (disk full, I/O) SQLite has rolled everything back by itself; to go on
+    would lose the decisions before without a word."""
+    if not cursor.sqlite_cursor.connection.in_transaction:
+        raise PersistenceError(str(error)) from error

@@ -55,7 +55,7 @@ class Download:
         assert self._response is not None, "begin() comes first"
         piece = await self._response.read_some()
         if not len(piece):
-            raise HttpFailed("fewer bytes than asked for")
+            raise Refused("fewer bytes than asked for")
         return piece
 
     async def _resume(self, failure: HttpFailed) -> None:

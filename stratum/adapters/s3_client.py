@@ -162,7 +162,9 @@ class S3Client:
         for number in range(ATTEMPTS_MAX):
             if number:
                 # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-                await trio.sleep(self._random() * min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2**number))
+                await trio.sleep(
+                    self._random() * min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (number - 1))
+                )
             try:
                 return await attempt()
             except HttpFailed as error:

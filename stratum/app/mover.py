@@ -71,17 +71,23 @@ class Mover:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
-            for volume in left:
-                await self._submit(volume.id, again=True)
-            await trio.sleep_forever()
+            try:
+                for volume in left:
+                    await self._submit(volume.id, again=True)
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
 
     async def submit(self, volume_id: VolumeId) -> None:
-        """Take over a volume whose move was decided. Waits while too many are under way."""
+        """Take over a volume whose move was decided. Waits while too many are under way.
+
+        While the mover does not run, the move just stays pending: the next `run` begins with it.
+        """
         await self._submit(volume_id, again=False)
 
     async def _submit(self, volume_id: VolumeId, *, again: bool) -> None:
-        assert self._nursery is not None, "the mover runs"
-        if volume_id in self._submitted:
+        nursery = self._nursery
+        if nursery is None or volume_id in self._submitted:
             return
         self._submitted.add(volume_id)
         try:
@@ -89,7 +95,11 @@ class Mover:
         except trio.Cancelled:
             self._submitted.discard(volume_id)
             raise
-        self._nursery.start_soon(self._carry_out, volume_id, again)
+        if self._nursery is nursery:
+            nursery.start_soon(self._carry_out, volume_id, again)
+        else:  # stopped while we waited
+            self._submitted.discard(volume_id)
+            self._slots.release()
 
     async def _carry_out(self, volume_id: VolumeId, again: bool) -> None:
         try:

@@ -20,6 +20,7 @@ from stratum.domain.errors import (
     InsufficientShards,
     InvalidArgument,
     InvalidPartNumber,
+    InvalidRequest,
     StratumError,
 )
 from stratum.domain.events import VersionCommitted
@@ -148,7 +149,7 @@ class Objects:
         version = require_version(self._journal.catalog, *source)
         check_copy_source(source_conditions, version.etag, version.modified_at_ms)
         if source == target and metadata is None and algorithm is None:
-            raise InvalidArgument(
+            raise InvalidRequest(
                 "This copy request is illegal because it is trying to copy an object to itself"
                 " without changing the object's metadata, storage class, website redirect location"
                 " or encryption attributes."

@@ -86,6 +86,10 @@ class InvalidArgument(StratumError):
         self.value = value
 
 
+class InvalidRequest(StratumError):
+    """Each value is fine, their combination is not."""
+
+
 class InvalidBucketName(StratumError):
     """The name breaks the bucket naming rules."""
 

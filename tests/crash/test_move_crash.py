@@ -76,4 +76,4 @@ async def test_a_move_interrupted_anywhere(autojump_clock, source, target, crash
             break
         step += 1
     assert step > 20
-    assert tiers == sorted(tiers, key=[source, target].index)
+    assert set(tiers) == {source, target}

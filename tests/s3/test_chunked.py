@@ -199,7 +199,7 @@ def test_a_trailer_signature_that_is_missing_or_wrong():
         (b"5\r\nabcde\r\n1\r\nf\r\n0\r\n\r\n", "InvalidChunkSizeError"),
         (b"ffffffffffffffff\r\n", "InvalidChunkSizeError"),
         (b"11111111111111111\r\n", "InvalidRequest"),
-        (b"5\r\nabcdefg", "InvalidRequest"),
+        (b"5\r\nabcdefg\r\n", "InvalidRequest"),
         (b"5\nabcde\r\n0\r\n\r\n", "InvalidRequest"),
         (b"5\r\nabcde\n0\r\n\r\n", "InvalidRequest"),
         (b"-5\r\nabcde\r\n0\r\n\r\n", "InvalidRequest"),

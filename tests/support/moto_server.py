@@ -7,7 +7,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 ACCESS_KEY_ID = "AKIAREMOTE"
-SECRET_ACCESS_KEY = "remote-secret"  # noqa: S105  (of a server that lives for one test)
+SECRET_ACCESS_KEY = "remote-secret"
 
 
 @contextmanager

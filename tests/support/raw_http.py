@@ -37,7 +37,7 @@ class RawClient:
     def __init__(self, sock):
         sock.setblocking(False)
         self.sock = trio.socket.from_stdlib_socket(sock)
-        self.buffer = b""
+        self.buffer = bytearray()
 
     async def send(self, data):
         view = memoryview(data)
@@ -57,9 +57,8 @@ class RawClient:
         headers = {}
         for line in lines:
             name, _, value = line.partition(b": ")
-            assert name == name.lower()
-            assert name not in headers, f"{name} twice"
-            headers[name] = value
+            assert name.lower() not in headers, f"{name} twice"
+            headers[name.lower()] = value
         code = int(status)
         if code == 100:
             return RawResponse(code, headers, b"")
@@ -83,15 +82,17 @@ class RawClient:
     async def _until(self, mark):
         while mark not in self.buffer:
             await self._more()
-        end = self.buffer.index(mark) + len(mark)
-        found, self.buffer = self.buffer[:end], self.buffer[end:]
-        return found
+        return self._take(self.buffer.index(mark) + len(mark))
 
     async def _exactly(self, size):
         while len(self.buffer) < size:
             await self._more()
-        found, self.buffer = self.buffer[:size], self.buffer[size:]
-        return found
+        return self._take(size)
+
+    def _take(self, size):
+        taken = bytes(self.buffer[:size])
+        del self.buffer[:size]
+        return taken
 
     async def _more(self):
         try:
@@ -102,12 +103,16 @@ class RawClient:
             raise ConnectionCut(f"closed after {self.buffer!r}")
         self.buffer += data
 
+    async def discard(self, size):
+        """Read at least `size` bytes of whatever comes."""
+        while size > 0:
+            size -= len(await self.sock.recv(1 << 20))
+
     async def rest(self):
         """Everything until the server closes; a reset raises ConnectionResetError."""
         while data := await self.sock.recv(1 << 20):
             self.buffer += data
-        found, self.buffer = self.buffer, b""
-        return found
+        return self._take(len(self.buffer))
 
     def half_close(self):
         self.sock.shutdown(socket.SHUT_WR)
@@ -156,7 +161,10 @@ class Serving:
             if self._stock:
                 stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
                 wrapped = ASGIWrapper(self._app)
-                await HypercornTCPServer(wrapped, Config(), self._context, {}, stream)
+                try:
+                    await HypercornTCPServer(wrapped, Config(), self._context, {}, stream)
+                finally:
+                    await trio.aclose_forcefully(stream)
             else:
                 await Connection(self._app, sock, self.pool, {"key": "value"}).serve()
         finally:

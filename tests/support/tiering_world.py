@@ -29,6 +29,7 @@ from stratum.app.reclaimer import Reclaimer
 from stratum.app.recovery import settle_staged
 from stratum.app.tierer import Tierer
 from stratum.domain.break_even import BreakEven
+from stratum.domain.conditions import NO_CONDITIONS
 from stratum.domain.errors import RemoteFailed
 from stratum.domain.events import BucketCreated
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
@@ -224,6 +225,16 @@ class World:
         """What a GET answers; counts as an access."""
         async with self.objects.open(BUCKET, ObjectKey(key)) as download:
             return b"".join([bytes(piece) async for piece in download.pieces])
+
+    async def copy(self, source: str, target: str) -> None:
+        await self.objects.copy(
+            ALICE,
+            (BUCKET, ObjectKey(source)),
+            NO_CONDITIONS,
+            (BUCKET, ObjectKey(target)),
+            None,
+            None,
+        )
 
     async def peek(self, key: str) -> bytes:
         """The bytes where the object is now, without an access."""

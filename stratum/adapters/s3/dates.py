@@ -57,6 +57,7 @@ def format_basic_date(unix_s: int) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(unix_s))
 
 
+@lru_cache(maxsize=64)
 def parse_basic_date(text: str) -> int | None:
     """Unix seconds of `20130524T000000Z`; None if it is not such a date."""
     match = _BASIC.fullmatch(text)

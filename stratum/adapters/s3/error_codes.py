@@ -151,6 +151,7 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.Conflict: "ConditionalRequestConflict",
     errors.MoveRefused: "MoveRefused",
     errors.InvalidArgument: "InvalidArgument",
+    errors.InvalidRequest: "InvalidRequest",
     errors.InvalidBucketName: "InvalidBucketName",
     errors.InvalidKey: "InvalidURI",
     errors.KeyTooLong: "KeyTooLongError",

@@ -84,6 +84,32 @@ def objects_query(query: Query) -> ObjectsQuery:
     )
 
 
+def versions_query(query: Query) -> ObjectsQuery:
+    """Parse ListObjectVersions; raise InvalidArgument.
+
+    Every key has one version, so a page goes on behind the key marker, whatever the version's.
+    """
+    marker = query.get("key-marker")
+    if query.get("version-id-marker") and not marker:
+        raise InvalidArgument(
+            "A version-id marker cannot be specified without a key marker.",
+            "version-id-marker",
+            query["version-id-marker"][:100],
+        )
+    return ObjectsQuery(
+        version=1,
+        request=ListRequest(
+            prefix=query.get("prefix", ""),
+            delimiter=query.get("delimiter", ""),
+            after=Position(marker) if marker else None,
+            max_keys=_page_length(query, "max-keys"),
+        ),
+        marker=marker,
+        fetch_owner=True,
+        url_encoded=_url_encoded(query),
+    )
+
+
 def uploads_query(query: Query) -> UploadsQuery:
     """Parse ListMultipartUploads; raise InvalidArgument. An upload id needs its key beside it."""
     key_marker = query.get("key-marker", "")

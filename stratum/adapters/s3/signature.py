@@ -65,9 +65,9 @@ def canonical_request(
 
 
 def _canonical_value(value: str) -> str:
+    if value.isascii() and value.isprintable() and "  " not in value:
+        return value.strip(" ")
     value = _SPACES.sub(" ", value).strip(" ")
-    if value.isascii():
-        return value
     # botocore signs UTF-8 and sends ISO 8859-1; others sign the UTF-8 they send.
     try:
         value.encode("latin-1").decode("utf-8")

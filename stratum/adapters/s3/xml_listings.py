@@ -19,7 +19,7 @@ from stratum.adapters.s3.xml_text import url_encode
 from stratum.domain.catalog import ListedObject
 from stratum.domain.listing import Page, encode_token
 from stratum.domain.names import BucketName, Caller, Tier
-from stratum.domain.volume import Part, Upload
+from stratum.domain.volume import NULL_VERSION, Part, Upload
 
 Encode = Callable[[str], str]
 
@@ -29,13 +29,15 @@ def render_objects(
 ) -> bytes:
     """ListBucketResult of version 1 or 2. `owner` is the bucket's, for all objects in it."""
     encode = _encoder(query.url_encoded)
+    # As Amazon does it, and botocore therefore: only version 2 encodes the prefix, too.
+    encode_prefix = encode if query.version == 2 else _as_is
     owner_element = render_caller("Owner", owner) if query.fetch_owner else ""
     rows = "".join(_object(entry, encode, owner_element) for entry in page.entries)
     following = _following_v2 if query.version == 2 else _following_v1
     return document(
         "ListBucketResult",
         element("Name", bucket),
-        element("Prefix", encode(query.request.prefix)),
+        element("Prefix", encode_prefix(query.request.prefix)),
         following(query, page, encode),
         element("MaxKeys", query.request.max_keys),
         _delimiter(query.request.delimiter, encode),
@@ -64,14 +66,45 @@ def _following_v2(query: ObjectsQuery, page: Page[ListedObject], encode: Encode)
 
 
 def _object(entry: ListedObject, encode: Encode, owner_element: str) -> str:
+    return f"<Contents>{element('Key', encode(entry.key))}{_facts(entry)}{owner_element}</Contents>"
+
+
+def _facts(entry: ListedObject) -> str:
     return (
-        f"<Contents>{element('Key', encode(entry.key))}"
         f"<LastModified>{format_iso_date(entry.modified_at_ms)}</LastModified>"
         f"{element('ETag', quoted(entry.etag))}"
         f"{optional('ChecksumAlgorithm', entry.checksum_algorithm)}"
         f"{optional('ChecksumType', entry.checksum_type)}"
-        f"<Size>{entry.size_bytes}</Size>{owner_element}"
-        f"<StorageClass>{TIER_STORAGE_CLASSES[entry.tier]}</StorageClass></Contents>"
+        f"<Size>{entry.size_bytes}</Size>"
+        f"<StorageClass>{TIER_STORAGE_CLASSES[entry.tier]}</StorageClass>"
+    )
+
+
+def render_versions(
+    bucket: BucketName, query: ObjectsQuery, page: Page[ListedObject], owner: Caller
+) -> bytes:
+    """ListVersionsResult of a bucket without versioning: each object is its `null` version."""
+    encode = _encoder(query.url_encoded)
+    rows = "".join(
+        f"<Version>{element('Key', encode(entry.key))}{element('VersionId', NULL_VERSION)}"
+        f"<IsLatest>true</IsLatest>{_facts(entry)}{render_caller('Owner', owner)}</Version>"
+        for entry in page.entries
+    )
+    following = page.next
+    return document(
+        "ListVersionsResult",
+        element("Name", bucket),
+        element("Prefix", encode(query.request.prefix)),
+        element("KeyMarker", encode(query.marker or "")),
+        element("VersionIdMarker", ""),
+        optional("NextKeyMarker", encode(following.key) if following else None),
+        optional("NextVersionIdMarker", NULL_VERSION if following else None),
+        element("MaxKeys", query.request.max_keys),
+        _delimiter(query.request.delimiter, encode),
+        _encoding_type(query.url_encoded),
+        element("IsTruncated", _boolean(page.truncated)),
+        rows,
+        _common_prefixes(page.common_prefixes, encode),
     )
 
 

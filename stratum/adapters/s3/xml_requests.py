@@ -25,7 +25,7 @@ DELETE_KEYS_MAX = 1000
 _CHECKSUM_ELEMENTS = {f"Checksum{name}": name for name in ChecksumAlgorithm}
 
 
-@dataclass
+@dataclass(slots=True)
 class Element:
     """An element: its local name, its character data and its children."""
 
@@ -132,8 +132,10 @@ def parse_create_bucket(body: bytes) -> str | None:
 
 
 def parse_delete(body: bytes) -> DeleteRequest:
-    """Parse DeleteObjects: 1 to 1,000 keys; raise MalformedXML."""
-    root = _required(body, "Delete")
+    """Parse DeleteObjects: 1 to 1,000 keys; raise MissingRequestBodyError or MalformedXML."""
+    if not body.strip():
+        raise S3Error("MissingRequestBodyError")
+    root = parse_document(body, "Delete")
     entries = tuple(_delete_entry(element) for element in root.all("Object"))
     if not 1 <= len(entries) <= DELETE_KEYS_MAX:
         raise S3Error("MalformedXML")
@@ -145,17 +147,11 @@ def parse_complete_upload(body: bytes) -> tuple[NamedPart, ...]:
 
     Raises S3Error MalformedXML; BadDigest for a checksum that is none.
     """
-    root = _required(body, "CompleteMultipartUpload")
+    root = parse_document(body, "CompleteMultipartUpload")
     parts = tuple(_named_part(element) for element in root.all("Part"))
     if not 1 <= len(parts) <= PART_NUMBER_MAX:
         raise S3Error("MalformedXML")
     return parts
-
-
-def _required(body: bytes, root: str) -> Element:
-    if not body.strip():
-        raise S3Error("MissingRequestBodyError")
-    return parse_document(body, root)
 
 
 def _delete_entry(element: Element) -> DeleteEntry:

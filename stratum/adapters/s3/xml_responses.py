@@ -67,6 +67,11 @@ def render_location(region: str) -> bytes:
     return (DECLARATION + text).encode()
 
 
+def render_versioning() -> bytes:
+    """VersioningConfiguration of a bucket where it was never switched on."""
+    return document("VersioningConfiguration")
+
+
 def render_upload_started(bucket: str, key: str, upload_id: str) -> bytes:
     """InitiateMultipartUploadResult."""
     return document(

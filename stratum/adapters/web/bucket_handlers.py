@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stratum.adapters.s3 import headers as s3_headers
-from stratum.adapters.s3.queries import buckets_query, objects_query
-from stratum.adapters.s3.xml_listings import render_objects
+from stratum.adapters.s3.queries import buckets_query, objects_query, versions_query
+from stratum.adapters.s3.xml_listings import render_objects, render_versions
 from stratum.adapters.s3.xml_requests import XML_LENGTH_MAX_BYTES, parse_create_bucket
-from stratum.adapters.s3.xml_responses import render_buckets, render_location
+from stratum.adapters.s3.xml_responses import render_buckets, render_location, render_versioning
 from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document
 from stratum.app.buckets import Buckets
@@ -57,3 +57,13 @@ class BucketHandlers:
         page = await self._objects.list(request.bucket, query.request)
         owner = self._buckets.get(request.bucket).owner
         return xml(render_objects(request.bucket, query, page, owner))
+
+    async def list_versions(self, request: S3Request) -> S3Response:
+        query = versions_query(request.query)
+        page = await self._objects.list(request.bucket, query.request)
+        owner = self._buckets.get(request.bucket).owner
+        return xml(render_versions(request.bucket, query, page, owner))
+
+    async def versioning(self, request: S3Request) -> S3Response:
+        self._buckets.get(request.bucket)
+        return xml(render_versioning())

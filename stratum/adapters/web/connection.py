@@ -103,14 +103,14 @@ class Connection:
             transport.idle = True
             data = await transport.recv_patiently(HEAD_RECV_SIZE_BYTES)
             transport.idle = False
-            if not data:
+            if transport.expired or not data:
                 return None
         transport.read_deadline = trio.current_time() + limits.head_s
         while (parts := reader.feed(data)) is None:
             data = await transport.recv_patiently(HEAD_RECV_SIZE_BYTES)
+            if transport.expired:
+                raise RequestRefused("The request took too long", 408, "RequestTimeout")
             if not data:
-                if transport.expired:
-                    raise RequestRefused("The request took too long", 408, "RequestTimeout")
                 return None
         transport.read_deadline = inf
         raw_head, rest = parts
@@ -144,7 +144,7 @@ class Connection:
             raise exchange.failure(has_failed=has_failed)
         if exchange.is_reusable and (not exchange.has_unread_body or await exchange.discard_body()):
             return True
-        if exchange.has_unread_body or transport.buffered_bytes:
+        if exchange.has_unread_body or transport.has_unread_bytes():
             await transport.linger(limits.linger_s)
         return False
 

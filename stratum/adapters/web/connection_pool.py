@@ -64,7 +64,7 @@ class ConnectionPool:
         self._draining = True
         for transport in self._transports:
             if transport.idle:
-                transport.stop_reading()
+                transport.end_idling()
 
     async def supervise(self, until: Callable[[], Awaitable[object]]) -> None:
         """End overdue waits until cancelled; drain as soon as `until()` returns."""

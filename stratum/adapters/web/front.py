@@ -109,6 +109,9 @@ class Front:
         if handler is None:
             raise S3Error("NotImplemented", f"{target.operation} is not implemented")
         caller = self._access.caller_of(authentication.access_key_id)
+        # Every bucket is the caller's own: there is one account.
+        if head.headers.get("x-amz-expected-bucket-owner", caller.id) != caller.id:
+            raise AccessDenied("The bucket owner is not the expected one")
         return await handler(
             S3Request(request_id, head, target, caller, authentication, body, stack)
         )

@@ -27,6 +27,8 @@ def handler_table(
         Operation.HEAD_BUCKET: of_buckets.head,
         Operation.DELETE_BUCKET: of_buckets.delete,
         Operation.GET_BUCKET_LOCATION: of_buckets.location,
+        Operation.GET_BUCKET_VERSIONING: of_buckets.versioning,
+        Operation.LIST_OBJECT_VERSIONS: of_buckets.list_versions,
         Operation.LIST_OBJECTS: of_buckets.list_objects,
         Operation.LIST_OBJECTS_V2: of_buckets.list_objects,
         Operation.GET_OBJECT: of_objects.get,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stratum.adapters.s3 import checksum_headers
 from stratum.adapters.s3 import headers as s3_headers
 from stratum.adapters.s3.chunked import decoder_for
@@ -39,7 +41,7 @@ def stated_payload(
     if decoder is not None:
         source = ChunkedBody(request.body, decoder)
         size, trailers = decoder.decoded_length, decoder.trailers
-    elif size is None:
+    elif size is None and "transfer-encoding" not in headers:
         raise S3Error("MissingContentLength")
 
     def trailer() -> Checksum | None:
@@ -57,12 +59,17 @@ def stated_payload(
     )
 
 
-async def document(request: S3Request, size_max_bytes: int) -> bytes:
-    """A whole XML body, verified like any payload.
+async def document(
+    request: S3Request, size_max_bytes: int, *, checksum_is_the_objects: bool = False
+) -> bytes:
+    """A whole XML body, verified like any payload. In a completion the x-amz-checksum headers
+    (`checksum_is_the_objects`) speak of the object to be, not of this document.
 
     Raises S3Error MalformedXML if it is too large, and what Payload raises.
     """
     source, stated = stated_payload(request)
+    if checksum_is_the_objects:
+        stated = replace(stated, checksum=None, algorithm=None)
     received = bytearray()
     buffer = memoryview(bytearray(DOCUMENT_BUFFER_BYTES))
     try:

@@ -69,6 +69,15 @@ class SocketTransport:
     def buffered_bytes(self) -> int:
         return len(self._buffer)
 
+    def has_unread_bytes(self) -> bool:
+        """Whether anything has been received, here or in the kernel, that nobody has consumed."""
+        if self._buffer:
+            return True
+        try:
+            return bool(self._sock.recv(1, socket.MSG_PEEK))
+        except OSError:  # nothing there, or reset
+            return False
+
     def take(self, limit_bytes: int) -> bytes:
         """Up to `limit_bytes` of what was received before and not consumed; may be empty."""
         taken, self._buffer = self._buffer[:limit_bytes], self._buffer[limit_bytes:]
@@ -171,12 +180,20 @@ class SocketTransport:
             self.expired = True
             self._shut_down(socket.SHUT_RDWR)
         elif self.read_deadline <= now:
-            self.expired = True
-            self.stop_reading()
+            if self.idle:
+                self.end_idling()
+            else:
+                self.expired = True
+                self._shut_down(socket.SHUT_RD)
 
-    def stop_reading(self) -> None:
-        """What has arrived can still be read; then comes the end of the stream."""
-        self._shut_down(socket.SHUT_RD)
+    def end_idling(self) -> None:
+        """End the wait for a request, unless one has arrived: then it deserves its answer.
+
+        What comes later is not read any more, so that its client can take it for not received.
+        """
+        if not self.has_unread_bytes():
+            self.expired = True
+            self._shut_down(socket.SHUT_RD)
 
     def _shut_down(self, how: int) -> None:
         with contextlib.suppress(OSError):

@@ -74,7 +74,8 @@ class UploadHandlers:
 
     async def complete(self, request: S3Request) -> S3Response:
         headers = request.head.headers
-        named = parse_complete_upload(await document(request, XML_LENGTH_MAX_BYTES))
+        body = await document(request, XML_LENGTH_MAX_BYTES, checksum_is_the_objects=True)
+        named = parse_complete_upload(body)
         version = await self._uploads.complete(
             request.caller,
             request.bucket,

@@ -1,0 +1,147 @@
+"""Conditional requests through boto3."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.support.refusals import refused
+
+OTHER_ETAG = '"0123456789abcdef0123456789abcdef"'
+WRITERS = 8
+
+
+@pytest.fixture
+def stored(s3, bucket):
+    """An object `k`: its HEAD."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"body")
+    return s3.head_object(Bucket=bucket, Key="k")
+
+
+def test_reads_with_conditions_that_hold(s3, bucket, stored):
+    modified = stored["LastModified"]
+    for conditions in (
+        {"IfMatch": stored["ETag"]},
+        {"IfMatch": "*"},
+        {"IfMatch": f"{OTHER_ETAG}, {stored['ETag']}"},
+        {"IfNoneMatch": OTHER_ETAG},
+        {"IfUnmodifiedSince": modified},
+        {"IfModifiedSince": modified - timedelta(seconds=1)},
+        {"IfMatch": stored["ETag"], "IfUnmodifiedSince": modified - timedelta(days=1)},
+        {"IfNoneMatch": OTHER_ETAG, "IfModifiedSince": modified},
+    ):
+        got = s3.get_object(Bucket=bucket, Key="k", **conditions)
+        assert got["Body"].read() == b"body", conditions
+        s3.head_object(Bucket=bucket, Key="k", **conditions)
+
+
+def test_reads_with_conditions_that_fail(s3, bucket, stored):
+    modified = stored["LastModified"]
+    for conditions in (
+        {"IfMatch": OTHER_ETAG},
+        {"IfUnmodifiedSince": modified - timedelta(seconds=1)},
+    ):
+        with refused("PreconditionFailed", 412):
+            s3.get_object(Bucket=bucket, Key="k", **conditions)
+        with refused("412", 412):
+            s3.head_object(Bucket=bucket, Key="k", **conditions)
+
+
+def test_not_modified(s3, bucket, stored):
+    for conditions in (
+        {"IfNoneMatch": stored["ETag"]},
+        {"IfNoneMatch": "*"},
+        {"IfNoneMatch": f"W/{stored['ETag']}"},
+        {"IfModifiedSince": stored["LastModified"]},
+    ):
+        for read in (s3.get_object, s3.head_object):
+            with refused("304", 304) as refusal:
+                read(Bucket=bucket, Key="k", **conditions)
+            headers = refusal.response["ResponseMetadata"]["HTTPHeaders"]
+            assert headers["etag"] == stored["ETag"]
+
+
+def test_a_range_depends_on_if_range(server, bucket, stored):
+    path = f"/{bucket}/k"
+    for tag, status, body in ((stored["ETag"], 206, b"bo"), (OTHER_ETAG, 200, b"body")):
+        headers = {"range": "bytes=0-1", "if-range": tag}
+        answer = server.request("GET", path, headers=server.signed("GET", path, b"", headers))
+        assert (answer[0], answer[2]) == (status, body)
+
+
+def test_writing_only_what_is_not_there(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="new", Body=b"first", IfNoneMatch="*")
+    with refused("PreconditionFailed", 412):
+        s3.put_object(Bucket=bucket, Key="new", Body=b"second", IfNoneMatch="*")
+    assert s3.get_object(Bucket=bucket, Key="new")["Body"].read() == b"first"
+    s3.delete_object(Bucket=bucket, Key="new")
+    s3.put_object(Bucket=bucket, Key="new", Body=b"third", IfNoneMatch="*")
+
+
+def test_writing_only_over_what_was_read(s3, bucket, stored):
+    with refused("PreconditionFailed", 412):
+        s3.put_object(Bucket=bucket, Key="k", Body=b"lost", IfMatch=OTHER_ETAG)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"update", IfMatch=stored["ETag"])
+    with refused("PreconditionFailed", 412):
+        s3.put_object(Bucket=bucket, Key="k", Body=b"late", IfMatch=stored["ETag"])
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"update"
+    with refused("NoSuchKey", 404):
+        s3.put_object(Bucket=bucket, Key="missing", Body=b"x", IfMatch=stored["ETag"])
+
+
+def test_deleting_only_what_was_read(s3, bucket, stored):
+    with refused("PreconditionFailed", 412):
+        s3.delete_object(Bucket=bucket, Key="k", IfMatch=OTHER_ETAG)
+    s3.delete_object(Bucket=bucket, Key="k", IfMatch=stored["ETag"])
+    with refused("404", 404):
+        s3.head_object(Bucket=bucket, Key="k")
+
+
+@pytest.mark.parametrize("size", [64, 1_500_000])
+def test_one_of_many_racing_writers_wins(s3, bucket, size):
+    """Each sends a body of its own with If-None-Match: *; the winner's bytes are what is read."""
+    start = Barrier(WRITERS)
+
+    def write(number):
+        start.wait()
+        try:
+            s3.put_object(
+                Bucket=bucket, Key="prize", Body=bytes([number]) * size, IfNoneMatch="*"
+            )
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "PreconditionFailed"
+            return None
+        return number
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        winners = [won for won in pool.map(write, range(WRITERS)) if won is not None]
+    assert len(winners) == 1
+    assert s3.get_object(Bucket=bucket, Key="prize")["Body"].read() == bytes(winners) * size
+
+
+def test_counting_with_if_match_loses_no_increment(s3, bucket):
+    """Optimistic locking: read, add one, write back If-Match, again when somebody was faster."""
+    s3.put_object(Bucket=bucket, Key="counter", Body=b"0")
+
+    def add_five(_):
+        for _ in range(5):
+            while True:
+                got = s3.get_object(Bucket=bucket, Key="counter")
+                number = int(got["Body"].read()) + 1
+                try:
+                    s3.put_object(
+                        Bucket=bucket,
+                        Key="counter",
+                        Body=str(number).encode(),
+                        IfMatch=got["ETag"],
+                    )
+                except ClientError as error:
+                    assert error.response["Error"]["Code"] == "PreconditionFailed"
+                else:
+                    break
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add_five, range(4)))
+    assert s3.get_object(Bucket=bucket, Key="counter")["Body"].read() == b"20"

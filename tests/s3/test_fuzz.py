@@ -1,0 +1,163 @@
+"""Garbage in: parsed or refused with an error of ours, nothing else, however it is cut.
+
+Each test mutates good input with a fixed seed for a bounded time.
+"""
+
+import random
+import time
+
+import pytest
+
+from stratum.adapters.s3.chunked import ChunkedDecoder
+from stratum.adapters.s3.errors import S3Error, render_error
+from stratum.adapters.s3.request import RequestHead, headers_from_raw
+from stratum.adapters.s3.routing import resolve
+from stratum.adapters.s3.signature import EMPTY_SHA256, ChunkSigner
+from stratum.adapters.s3.signing import presign, sign_headers
+from stratum.adapters.s3.sigv4 import authenticate
+from stratum.adapters.s3.xml_requests import (
+    parse_complete_upload,
+    parse_create_bucket,
+    parse_delete,
+)
+from stratum.domain.errors import StratumError
+from tests.support.aws_chunked import encode
+from tests.support.feeding import bytewise, in_pieces
+
+BUDGET_S = 0.8
+ROUNDS_MAX = 3000
+NOW_S = 1_772_366_400
+TOKENS = [
+    *(bytes([byte]) for byte in b"\0\r\n %&=;:/,?<>\"'0fA\xff\x80"),
+    *(b"%00", b"%FF", b"%2F", b"\r\n", b"<!DOCTYPE d [", b"]>", b"<![CDATA[", b"&#0;", b"&lt;"),
+    *(b"uploadId=", b"acl", b"X-Amz-Signature=", b"versionId=null", b"99999999999999999999"),
+]
+
+
+def mutations(seed, *originals):
+    """Variants of the originals until the budget is spent, the originals themselves first."""
+    rng = random.Random(seed)
+    yield from originals
+    stop_s = time.perf_counter() + BUDGET_S
+    for _ in range(ROUNDS_MAX):
+        if time.perf_counter() > stop_s:
+            return
+        data = bytearray(rng.choice(originals))
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randint(0, len(data))
+            match rng.randrange(5):
+                case 0:
+                    data[at : at + 1] = bytes([rng.randrange(256)])
+                case 1:
+                    del data[at : at + rng.randint(1, 10)]
+                case 2:
+                    data[at:at] = rng.choice(TOKENS)
+                case 3:
+                    data[at:at] = data[at : at + rng.randint(1, 30)]
+                case _:
+                    del data[at:]
+        yield bytes(data)
+
+
+def outcome(function, *args):
+    """What came out: a value or an error of ours, which can be rendered."""
+    try:
+        return function(*args)
+    except (S3Error, StratumError) as error:
+        rendered = render_error(error, resource="/", request_id="1", key="k", bucket="b")
+        assert rendered.status in (304, *range(400, 600))
+        return type(error), rendered.code
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+def test_routing(method):
+    originals = [
+        b"/bucket/key?versionId=null",
+        b"/bucket/a%2Fb//..?partNumber=1&uploadId=u",
+        b"/bucket?list-type=2&prefix=%C3%A9+&delimiter=/",
+    ]
+    for data in mutations(1, *originals):
+        path, _, query = data.partition(b"?")
+        head = RequestHead(method, path, query, {"host": "b.example.com"})
+        for domains in ((), ("example.com",)):
+            outcome(resolve, head, domains)
+
+
+def raw_request(headers, query=b""):
+    lines = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.items())
+    return b"/bucket/key?" + query + b"\r\n" + lines
+
+
+def parsed_request(data):
+    target, *lines = data.split(b"\r\n")
+    path, _, query = target.partition(b"?")
+    pairs = [line.partition(b":") for line in lines if line]
+    return RequestHead("PUT", path, query, headers_from_raw((n, v) for n, _, v in pairs))
+
+
+def test_signatures():
+    secret = "s"
+    head_signed = sign_headers(
+        "PUT", "h", b"/bucket/key", b"", {"x-amz-meta-a": "b"}, EMPTY_SHA256, NOW_S, "ID", secret,
+        "us-east-1",
+    )  # fmt: skip
+    query = presign("PUT", "h", b"/bucket/key", b"", {}, NOW_S, 60, "ID", secret, "us-east-1")
+    good = [raw_request(head_signed), raw_request({"host": "h"}, query)]
+    for data in good:
+        assert outcome(
+            authenticate, parsed_request(data), NOW_S, {"ID": secret}.get, "us-east-1"
+        ).access_key_id
+    for data in mutations(2, *good):
+        head = parsed_request(data)
+        outcome(authenticate, head, NOW_S, {"ID": secret}.get, "us-east-1")
+
+
+def decoded(pieces, signed, trailers):
+    signer = ChunkSigner(b"k", "t", "s", "p") if signed else None
+    decoder = ChunkedDecoder(60, signer=signer, trailer_names=trailers)
+    payload = b""
+    for piece in pieces:
+        payload += b"".join(decoder.receive_data(piece))
+    decoder.finish()
+    return payload, decoder.trailers
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_chunked_bodies(signed):
+    trailers = {"x-amz-checksum-crc32c": "sOO8/Q=="}
+    signer = ChunkSigner(b"k", "t", "s", "p") if signed else None
+    body = encode([b"x" * 50, b"y" * 10], signer, trailers)
+    for data in mutations(3, body):
+        results = [
+            outcome(decoded, pieces, signed, trailers)
+            for pieces in ([data], bytewise(data), in_pieces(data, seed=len(data)))
+        ]
+        assert results[0] == results[1] == results[2]
+        if signed and isinstance(results[0][0], bytes):
+            assert results[0][0] == b"x" * 50 + b"y" * 10
+
+
+@pytest.mark.parametrize(
+    ("parse", "document"),
+    [
+        (
+            parse_delete,
+            b"<Delete><Quiet>true</Quiet><Object><Key>a&amp;b</Key><VersionId>null</VersionId>"
+            b'<ETag>"e"</ETag></Object></Delete>',
+        ),
+        (
+            parse_complete_upload,
+            b'<CompleteMultipartUpload xmlns="x"><Part><PartNumber>1</PartNumber><ETag>"e"</ETag>'
+            b"<ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part></CompleteMultipartUpload>",
+        ),
+        (
+            parse_create_bucket,
+            b'<?xml version="1.0" encoding="UTF-8"?><CreateBucketConfiguration>'
+            b"<LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>",
+        ),
+    ],
+)
+def test_documents(parse, document):
+    assert not isinstance(outcome(parse, document), tuple) or parse is parse_complete_upload
+    for data in mutations(4, document):
+        outcome(parse, data)

@@ -1,0 +1,235 @@
+"""Events to fill journals and catalogs with, and everything a catalog can be asked."""
+
+from stratum.domain.catalog import copy_key
+from stratum.domain.checksums import Checksum, ChecksumAlgorithm, ChecksumType
+from stratum.domain.events import (
+    BucketCreated,
+    BucketDeleted,
+    CopiesReclaimed,
+    DiskAdded,
+    MoveAbandoned,
+    PartStored,
+    PricesAdopted,
+    TierDecided,
+    UploadAborted,
+    UploadCompleted,
+    UploadStarted,
+    VersionCommitted,
+    VersionRemoved,
+    VolumeMoved,
+)
+from stratum.domain.listing import ListRequest
+from stratum.domain.names import Tier
+from stratum.domain.tiering import Decision
+from stratum.domain.volume import CompletedPart, Extent, Location, Metadata, RemoteObject
+
+BUCKETS = ("alpha", "beta")
+KEYS = ("a", "a/b", "a/b/c", "a//b", "é", "z/😀")
+
+
+def volume_id(number: int) -> str:
+    return f"0192f0c1a2b3{number:020x}"
+
+
+def local(number: int, tier: Tier = Tier.HOT, *missing: int) -> Location:
+    return Location(tier, (Extent(f"e{number}", 4096, 1 << 20, missing),))
+
+
+def remote(number: int) -> Location:
+    return Location(Tier.COLD, remote=RemoteObject(f"r{number}", 512, 4096))
+
+
+def bucket_created(name: str = "alpha") -> BucketCreated:
+    return BucketCreated(name, "owner", "Owner", "us-east-1")
+
+
+def committed(number: int, key: str = "a", bucket: str = "alpha", **changes) -> VersionCommitted:
+    values = {
+        "volume_id": volume_id(number),
+        "bucket": bucket,
+        "key": key,
+        "version_id": "null",
+        "size_bytes": 1000 + number,
+        "etag": f"{number:032x}",
+        "checksum": f"{number:016x}",
+        "location": local(number),
+        "metadata": Metadata({"content-type": "text/plain"}, {"colour": "blue"}),
+        "checksums": (Checksum(ChecksumAlgorithm.CRC64NVME, "AAAAAAAAAAA="),),
+    }
+    return VersionCommitted(**(values | changes))
+
+
+def decided(volume: str, copy: str, target: Tier = Tier.COLD) -> TierDecided:
+    decision = Decision(
+        Tier.HOT, target, "break-even.1", "It is idle.", "p1", {"idle_days": 31.0}, {"saving": 0.5}
+    )
+    return TierDecided(volume, decision, copy)
+
+
+class History:
+    """Turns small numbers into events that may follow what `catalog` says, and some that may not.
+
+    `step` is deterministic, so that a failing example shrinks.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0
+        self.uploads = []
+        self.volumes = []
+
+    def step(self, catalog, kind: str, which: int, other: int) -> list:
+        return getattr(self, f"_{kind}")(catalog, which, other)
+
+    def _fresh(self) -> int:
+        self._next += 1
+        return self._next
+
+    def _volume(self, which):
+        return self.volumes[which % len(self.volumes)] if self.volumes else volume_id(10**6)
+
+    def _upload(self, which):
+        return self.uploads[which % len(self.uploads)] if self.uploads else "nothing"
+
+    def _bucket(self, catalog, which, other):
+        name = BUCKETS[which % 2]
+        if catalog.bucket(name) and catalog.is_empty(name) and other % 2:
+            return [BucketDeleted(name)]
+        return [bucket_created(name)]
+
+    def _put(self, catalog, which, other):
+        number = self._fresh()
+        bucket, key = BUCKETS[other % 2], KEYS[which % len(KEYS)]
+        current = catalog.version(bucket, key)
+        location = local(number, Tier.WARM, *range(other % 3)) if which % 2 else local(number)
+        new = committed(number, key, bucket, location=location)
+        self.volumes.append(new.volume_id)
+        if current is None:
+            return [new]
+        old = VersionRemoved(current.volume_id, bucket, key, "null", "overwritten")
+        return [new, old] if which % 2 else [old, new]
+
+    def _delete(self, catalog, which, other):
+        volume = catalog.volume(self._volume(which))
+        if volume is None:
+            return [VersionRemoved(self._volume(which), "alpha", "a", "null", "deleted")]
+        return [VersionRemoved(volume.id, volume.bucket, volume.key, "null", "deleted")]
+
+    def _decide(self, catalog, which, other):
+        return [decided(self._volume(which), f"c{self._fresh()}", list(Tier)[other % 3])]
+
+    def _move(self, catalog, which, other):
+        volume = catalog.volume(self._volume(which))
+        source = volume.location if volume else local(10**6)
+        number = self._fresh()
+        target = remote(number) if other % 2 else local(number, Tier.WARM, *range(other % 3))
+        return [VolumeMoved(self._volume(which), source, target, "0" * 16)]
+
+    def _abandon(self, catalog, which, other):
+        return [MoveAbandoned(self._volume(which), Tier.COLD, "c", "it was overwritten")]
+
+    def _start(self, catalog, which, other):
+        upload = f"u{self._fresh()}"
+        self.uploads.append(upload)
+        kind = (ChecksumAlgorithm.CRC32, ChecksumType.COMPOSITE) if other % 2 else (None, None)
+        key = KEYS[which % len(KEYS)]
+        return [UploadStarted(upload, BUCKETS[other % 2], key, "o", "O", Metadata(), *kind)]
+
+    def _part(self, catalog, which, other):
+        number = self._fresh()
+        sums = (Checksum(ChecksumAlgorithm.CRC32, "AAAAAA=="),) if other % 2 else ()
+        return [
+            PartStored(self._upload(which), 1 + other, 5, "f" * 32, "0" * 16, local(number), sums)
+        ]
+
+    def _complete(self, catalog, which, other):
+        upload = catalog.upload(self._upload(which))
+        if upload is None:
+            return []
+        parts = catalog.parts(upload.id)[other % 2 :]
+        if not parts:
+            return [UploadAborted(upload.id)]
+        number = self._fresh()
+        tier = parts[0].location.tier
+        extents = tuple(e for part in parts for e in part.location.extents)
+        new = committed(
+            number,
+            upload.key,
+            upload.bucket,
+            location=Location(tier, extents),
+            parts=tuple(CompletedPart(part.number, 5, None) for part in parts),
+        )
+        self.volumes.append(new.volume_id)
+        current = catalog.version(upload.bucket, upload.key)
+        numbers = tuple(part.number for part in parts)
+        events = [
+            new,
+            UploadCompleted(upload.id, upload.bucket, upload.key, new.volume_id, numbers),
+        ]
+        if current is not None:
+            removed = VersionRemoved(
+                current.volume_id, current.bucket, current.key, "null", "overwritten"
+            )
+            events.insert(1, removed)
+        return events
+
+    def _abort(self, catalog, which, other):
+        return [UploadAborted(self._upload(which))]
+
+    def _reclaim(self, catalog, which, other):
+        garbage = catalog.garbage(10**15, 1 + which)
+        return [CopiesReclaimed(tuple(copy_key(each.location) for each in garbage))]
+
+    def _disk(self, catalog, which, other):
+        return [DiskAdded(list(Tier)[which % 2], other % 3, f"disk{self._fresh()}")]
+
+    def _prices(self, catalog, which, other):
+        return [PricesAdopted(f"p{which % 3}", f'{{"n":{other}}}')]
+
+
+KINDS = (
+    "bucket",
+    "put",
+    "delete",
+    "decide",
+    "move",
+    "abandon",
+    "start",
+    "part",
+    "complete",
+    "abort",
+    "reclaim",
+    "disk",
+    "prices",
+)
+
+
+def answers(catalog, history: History) -> dict:
+    """Everything the catalog says, through its port."""
+    versions, listings, uploads = {}, {}, {}
+    for bucket in BUCKETS:
+        for request in (ListRequest(), ListRequest(delimiter="/"), ListRequest(prefix="a/")):
+            listings[bucket, request] = catalog.list_objects(bucket, request)
+            uploads[bucket, request] = catalog.list_uploads(bucket, request)
+        listings[bucket, "empty"] = catalog.is_empty(bucket)
+        for key in KEYS:
+            versions[bucket, key] = catalog.version(bucket, key)
+    return {
+        "buckets": list(catalog.buckets()),
+        "bucket": [catalog.bucket(name) for name in BUCKETS],
+        "versions": versions,
+        "listings": listings,
+        "uploads": uploads,
+        "upload": [catalog.upload(each) for each in history.uploads],
+        "parts": [list(catalog.parts(each)) for each in history.uploads],
+        "some parts": [list(catalog.parts(each, 2, 2)) for each in history.uploads],
+        "completed": [catalog.completed(each) for each in history.uploads],
+        "volumes": list(catalog.volumes()),
+        "some volumes": list(catalog.volumes(volume_id(2), 2)),
+        "volume": [catalog.volume(each) for each in history.volumes],
+        "pending": list(catalog.pending_moves()),
+        "garbage": list(catalog.garbage(10**15, 1000)),
+        "old garbage": list(catalog.garbage(1010, 3)),
+        "totals": catalog.totals(),
+        "disks": list(catalog.disks()),
+        "prices": [catalog.prices(version) for version in ("", "p0", "p1", "p2", "p9")],
+    }
