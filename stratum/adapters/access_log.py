@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import astuple, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,17 +25,22 @@ T = TypeVar("T")
 ROWS_PER_TRANSACTION_MAX = 1000
 """So that a large flush does not hold up a look-up."""
 
+_SCHEMA_VERSION = 2
+"""A file with other tables is emptied: its rows follow again from the journal, its counts start
+anew."""
+_NAMES = tuple(field.name for field in fields(Access))
+_COLUMNS = ", ".join(_NAMES)
 _SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS access(
-        volume_id TEXT PRIMARY KEY, last_at_ms INTEGER NOT NULL, reads INTEGER NOT NULL,
-        sessions INTEGER NOT NULL, look_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX IF NOT EXISTS access_timers ON access(look_at_ms, volume_id)"
-    " WHERE look_at_ms > 0",
-    "CREATE TABLE IF NOT EXISTS position(one INTEGER PRIMARY KEY CHECK(one=1),"
-    " seq INTEGER NOT NULL) STRICT",
-    "INSERT OR IGNORE INTO position VALUES (1, 0)",
+    "DROP TABLE IF EXISTS access",
+    "DROP TABLE IF EXISTS position",
+    "CREATE TABLE access(volume_id TEXT PRIMARY KEY, "
+    + ", ".join(f"{name} INTEGER NOT NULL" for name in _NAMES[1:])
+    + ") STRICT, WITHOUT ROWID",
+    "CREATE INDEX access_timers ON access(look_at_ms, volume_id) WHERE look_at_ms > 0",
+    "CREATE TABLE position(one INTEGER PRIMARY KEY CHECK(one=1), seq INTEGER NOT NULL) STRICT",
+    "INSERT INTO position VALUES (1, 0)",
+    f"PRAGMA user_version={_SCHEMA_VERSION}",
 )
-_COLUMNS = "volume_id, last_at_ms, reads, sessions, look_at_ms"
 
 
 class SqliteAccessLog:
@@ -52,8 +58,11 @@ class SqliteAccessLog:
         return Access(*rows[0]) if rows else None
 
     async def put(self, rows: Sequence[Access]) -> None:
-        values = [(r.volume_id, r.last_at_ms, r.reads, r.sessions, r.look_at_ms) for r in rows]
-        await self._write("INSERT OR REPLACE INTO access VALUES (?,?,?,?,?)", values)
+        places = ",".join("?" * len(_NAMES))
+        await self._write(
+            f"INSERT OR REPLACE INTO access VALUES ({places})",  # noqa: S608
+            [astuple(row) for row in rows],
+        )
 
     async def due(self, before_ms: int, limit: int) -> Sequence[Access]:
         rows = await self._select(
@@ -119,8 +128,12 @@ async def open_access_log(path: Path) -> AsyncIterator[SqliteAccessLog]:
 
 def _open(path: Path) -> sqlite3.Connection:
     connection = connect(path, synchronous="NORMAL", any_thread=True)
-    for statement in _SCHEMA:
-        connection.execute(statement)
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if version != _SCHEMA_VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        connection.execute("COMMIT")
     return connection
 
 

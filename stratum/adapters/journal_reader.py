@@ -7,9 +7,10 @@ question in one read transaction.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -98,8 +99,8 @@ class JournalReader:
             build_catalog(connection, scratch, _head(connection).seq)
             rebuilt = connect(scratch, read_only=True)
             try:
-                found = differences(connection, rebuilt)
-                return [difference for difference, _ in zip(found, range(limit), strict=False)]
+                with closing(differences(connection, rebuilt)) as found:
+                    return list(itertools.islice(found, limit))
             finally:
                 rebuilt.close()
 

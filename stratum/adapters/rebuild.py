@@ -4,10 +4,11 @@ to prove that the live one is what the journal says."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stratum.adapters.catalog import SqliteCatalog
 from stratum.adapters.projection import CATALOG_VERSION, SCHEMA, TABLES, project
@@ -18,6 +19,7 @@ from stratum.domain.events import Recorded
 
 PROGRESS_EVERY_EVENTS = 1000
 
+Row = tuple[Any, ...]
 Progress = Callable[[int], None]
 """Called with the number of events done so far."""
 
@@ -99,40 +101,48 @@ def opened_catalog(path: Path) -> Iterator[SqliteCatalog]:
         connection.close()
 
 
-def differences(live: sqlite3.Connection, rebuilt: sqlite3.Connection) -> Iterator[Difference]:
-    """Every row that differs, table by table in order of the primary key, in constant memory."""
+def differences(live: sqlite3.Connection, rebuilt: sqlite3.Connection) -> Generator[Difference]:
+    """Every row that differs, table by table in order of the primary key, in constant memory.
+
+    Close it before the connections if it is not read to the end.
+    """
     for table, key_columns in TABLES.items():
-        yield from _table_differences(live, rebuilt, table, key_columns)
+        width = len(key_columns)
+        with (
+            closing(_ordered(live, table, key_columns)) as ours,
+            closing(_ordered(rebuilt, table, key_columns)) as theirs,
+        ):
+            for our_row, their_row in _side_by_side(ours, theirs, width):
+                if our_row != their_row:
+                    key = (our_row or their_row or ())[:width]
+                    yield Difference(table, key, our_row, their_row)
 
 
-def _table_differences(
-    live: sqlite3.Connection, rebuilt: sqlite3.Connection, table: str, key_columns: tuple[str, ...]
-) -> Iterator[Difference]:
-    ours, theirs = (_ordered(c, table, key_columns) for c in (live, rebuilt))
+def _side_by_side(
+    ours: Iterator[Row], theirs: Iterator[Row], width: int
+) -> Iterator[tuple[Row | None, Row | None]]:
+    """Pair the rows of two sorted sequences that have the same first `width` columns."""
     our_row, their_row = next(ours, None), next(theirs, None)
-    width = len(key_columns)
     while our_row is not None or their_row is not None:
-        our_key = our_row[:width] if our_row is not None else None
-        their_key = their_row[:width] if their_row is not None else None
-        if our_key == their_key:
-            if our_row != their_row:
-                assert our_key is not None
-                yield Difference(table, our_key, our_row, their_row)
-            our_row, their_row = next(ours, None), next(theirs, None)
-        elif their_key is None or (our_key is not None and our_key < their_key):
-            assert our_key is not None
-            yield Difference(table, our_key, our_row, None)
+        if their_row is None or (our_row is not None and our_row[:width] < their_row[:width]):
+            yield our_row, None
             our_row = next(ours, None)
-        else:
-            yield Difference(table, their_key, None, their_row)
+        elif our_row is None or their_row[:width] < our_row[:width]:
+            yield None, their_row
             their_row = next(theirs, None)
+        else:
+            yield our_row, their_row
+            our_row, their_row = next(ours, None), next(theirs, None)
 
 
 def _ordered(
     connection: sqlite3.Connection, table: str, key_columns: tuple[str, ...]
-) -> Iterator[tuple[object, ...]]:
+) -> Generator[Row]:
     """All rows by primary key, the key's columns first."""
     key = ", ".join(key_columns)
     cursor = connection.cursor()
     cursor.row_factory = None
-    yield from cursor.execute(f"SELECT {key}, * FROM {table} ORDER BY {key}")  # noqa: S608
+    try:
+        yield from cursor.execute(f"SELECT {key}, * FROM {table} ORDER BY {key}")  # noqa: S608
+    finally:
+        cursor.close()

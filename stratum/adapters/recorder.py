@@ -91,7 +91,8 @@ def verify_chain(connection: sqlite3.Connection) -> Head:
         "SELECT rowid, originator_id, originator_version, topic, state, hash FROM stored_events"
         " ORDER BY rowid"
     )
-    for found, stream, version, topic, state, stored in cursor:
+    while (row := _next_row(cursor, seq + 1)) is not None:
+        found, stream, version, topic, state, stored = row
         seq += 1
         if found != seq:
             raise JournalCorrupt(f"Event {seq} is missing from the journal; the next is {found}")
@@ -104,3 +105,14 @@ def verify_chain(connection: sqlite3.Connection) -> Head:
     if (seq, digest) != (head.seq, head.digest):
         raise JournalCorrupt(f"The journal ends at event {seq}, its catalog at event {head.seq}")
     return head
+
+
+def _next_row(cursor: sqlite3.Cursor, seq: int) -> tuple[Any, ...] | None:
+    try:
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    except sqlite3.OperationalError as error:
+        if hasattr(error, "sqlite_errorcode"):
+            raise
+        # Not from SQLite but from Python's conversion: a text that is not UTF-8.
+        raise JournalCorrupt(f"Event {seq} cannot be read: {error}") from error
+    return row

@@ -187,18 +187,24 @@ class DataPath:
                 if tier is Tier.COLD:
                     await self._remote_or_fail().delete(remote_name(copy_id))
                 else:
-                    await together(*(_deleter(disk, copy_id) for disk in self._disks_of(tier)))
+                    await _delete_everywhere(self._disks_of(tier), copy_id)
             except StratumError as error:
                 log.warning("copy %s on %s not thrown away: %s", copy_id, tier, error)
 
     async def delete(self, location: Location) -> None:
-        """Delete a copy. Idempotent. Raises DiskFailed or RemoteFailed if some of it remains."""
+        """Delete as much of a copy as can be. Idempotent. Raises DiskFailed or RemoteFailed if
+        some of it remains."""
         if location.remote:
             await self._remote_or_fail().delete(location.remote.name)
             return
+        failure: DiskFailed | None = None
         for extent in location.extents:
-            disks = self._disks_of(location.tier)
-            await together(*(_deleter(disk, extent.id) for disk in disks))
+            try:
+                await _delete_everywhere(self._disks_of(location.tier), extent.id)
+            except DiskFailed as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     # -- reading --------------------------------------------------------------------------------
     def in_use(self, location: Location) -> bool:
@@ -319,11 +325,26 @@ def _publisher(disk: ShardStore, name: str) -> Callable[[], Awaitable[None]]:
     return run
 
 
-def _deleter(disk: ShardStore, name: str) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
-        await disk.delete(name)
+async def _delete_everywhere(disks: Sequence[ShardStore], name: str) -> None:
+    """Delete a shard from all disks; a failing one must not keep the others from it.
 
-    return run
+    Raises the first DiskFailed at the end.
+    """
+
+    def deletion(disk: ShardStore) -> Callable[[], Awaitable[DiskFailed | None]]:
+        async def run() -> DiskFailed | None:
+            try:
+                await disk.delete(name)
+            except DiskFailed as error:
+                return error
+            return None
+
+        return run
+
+    failures = await together(*(deletion(disk) for disk in disks))
+    for failure in failures:
+        if failure is not None:
+            raise failure
 
 
 async def _resumed(

@@ -55,8 +55,9 @@ class ExtentWriter:
     async def stripe(self, buffer: StripeBuffer, length: int, *, last: bool = False) -> None:
         """Encode the next stripe and, unless it is the last, write it."""
         pairs = await self._codec.encode(buffer, self._id, self._stripe, length)
-        for parts, pair in zip(self._pending, pairs, strict=True):
-            parts.extend(pair)
+        for index, pair in enumerate(pairs):
+            if index not in self._failed:
+                self._pending[index].extend(pair)
         self._stripe += 1
         self.size_bytes += length
         if not last:
@@ -90,7 +91,11 @@ class ExtentWriter:
                 await act(index)
             except DiskFailed as error:
                 self._failed.add(index)
+                self._pending[index].clear()
                 log.warning("shard %d of %s not written: %s", index, self._id, error)
+                # Nobody refers to what the disk has of it: on a full disk it would only be in
+                # the way.
+                await self._writers[index].discard()
 
         alive = [index for index in range(len(self._writers)) if index not in self._failed]
         await together(*(lambda index=index: guarded(index) for index in alive))

@@ -89,6 +89,7 @@ class Payload:
             self.size_bytes += filled
             if self.size_bytes > self._size_max_bytes:
                 raise EntityTooLarge(self._too_large())
+            self._check_not_longer()
             await self._hash(buffer[:filled])
         if ended:
             self._digests = {name: hasher.digest() for name, hasher in self._hashers.items()}
@@ -130,13 +131,21 @@ class Payload:
             lambda: trio.to_thread.run_sync(rest),
         )
 
+    def _check_not_longer(self) -> None:
+        """At once: whoever reads into a buffer that is now full need not come back for more."""
+        if self._stated.size_bytes is not None and self.size_bytes > self._stated.size_bytes:
+            raise self._wrong_size()
+
+    def _wrong_size(self) -> IncompleteBody:
+        return IncompleteBody(
+            f"You did not provide the number of bytes specified: {self.size_bytes} of"
+            f" {self._stated.size_bytes} arrived"
+        )
+
     def _verify(self) -> None:
         stated = self._stated
         if stated.size_bytes is not None and self.size_bytes != stated.size_bytes:
-            raise IncompleteBody(
-                f"You did not provide the number of bytes specified: {self.size_bytes} of"
-                f" {stated.size_bytes} arrived"
-            )
+            raise self._wrong_size()
         if stated.sha256_hex and self._digests["SHA256"].hex() != stated.sha256_hex:
             raise ContentMismatch(
                 "The provided 'x-amz-content-sha256' header does not match what was computed."

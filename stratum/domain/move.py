@@ -8,10 +8,20 @@ from collections.abc import Sequence
 
 from stratum.domain.catalog import Placements
 from stratum.domain.errors import Conflict, MoveRefused, NoSuchVolume
-from stratum.domain.events import MoveAbandoned, TierDecided, VolumeMoved
+from stratum.domain.events import MoveAbandoned, PricesAdopted, TierDecided, VolumeMoved
 from stratum.domain.names import ExtentId, VolumeId
+from stratum.domain.pricing import PriceList
 from stratum.domain.tiering import Decision
 from stratum.domain.volume import Location, Volume
+
+
+def adopt_prices(catalog: Placements, *, prices: PriceList) -> Sequence[PricesAdopted]:
+    """Put a price list in force, so that the decisions that name its version can be derived
+    again; no event if it is in force already."""
+    current = catalog.prices()
+    if current is not None and current[0] == prices.version():
+        return []
+    return [PricesAdopted(prices.version(), prices.document())]
 
 
 def decide_move(

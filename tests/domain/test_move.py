@@ -1,11 +1,13 @@
+import tomllib
 from dataclasses import replace
 
 import pytest
 
 from stratum.domain.errors import Conflict, MoveRefused, NoSuchVolume
-from stratum.domain.events import MoveAbandoned, TierDecided, VolumeMoved
-from stratum.domain.move import abandon_move, complete_move, decide_move
+from stratum.domain.events import MoveAbandoned, PricesAdopted, TierDecided, VolumeMoved
+from stratum.domain.move import abandon_move, adopt_prices, complete_move, decide_move
 from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, VolumeId
+from stratum.domain.pricing import DEFAULT_PRICES_TOML, parse_document, parse_prices
 from stratum.domain.tiering import Decision
 from stratum.domain.volume import Extent, Location, PendingMove, RemoteObject, Volume
 
@@ -24,6 +26,11 @@ class Placed:
 
     def __init__(self, volume):
         self._volume = volume
+
+    adopted = None
+
+    def prices(self):
+        return self.adopted
 
     def volume(self, volume_id):
         return self._volume if self._volume and volume_id == self._volume.id else None
@@ -90,3 +97,14 @@ def test_giving_up_is_an_event_only_for_the_pending_copy():
     assert abandon(MOVING, OTHER) == []
     assert abandon(STILL) == []
     assert abandon(None) == []
+
+
+def test_a_price_list_is_adopted_once():
+    prices = parse_prices(tomllib.loads(DEFAULT_PRICES_TOML))
+    catalog = Placed(None)
+    (adopted,) = adopt_prices(catalog, prices=prices)
+    assert adopted == PricesAdopted(prices.version(), prices.document())
+    assert parse_document(adopted.document) == prices
+    catalog.adopted = (adopted.version, adopted.document)
+    assert adopt_prices(catalog, prices=prices) == []
+    assert adopt_prices(catalog, prices=replace(prices, waiting_per_s=1.0)) != []

@@ -2,11 +2,14 @@
 
 import itertools
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.server import running_server
+
+CROWD = 1_500
 
 _numbers = itertools.count(1)
 
@@ -35,3 +38,13 @@ def bucket(s3):
     name = f"bucket-{next(_numbers)}"
     s3.create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture(scope="session")
+def crowd(s3):
+    """A bucket with more objects than a page of a listing, and their keys; only to be read."""
+    name, keys = "crowd", [f"{number // 100:02}/{number:04}" for number in range(CROWD)]
+    s3.create_bucket(Bucket=name)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket=name, Key=key, Body=key.encode()), keys))
+    return name, keys

@@ -107,9 +107,7 @@ def test_one_of_many_racing_writers_wins(s3, bucket, size):
     def write(number):
         start.wait()
         try:
-            s3.put_object(
-                Bucket=bucket, Key="prize", Body=bytes([number]) * size, IfNoneMatch="*"
-            )
+            s3.put_object(Bucket=bucket, Key="prize", Body=bytes([number]) * size, IfNoneMatch="*")
         except ClientError as error:
             assert error.response["Error"]["Code"] == "PreconditionFailed"
             return None

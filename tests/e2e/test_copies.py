@@ -11,9 +11,7 @@ def test_a_copy_takes_bytes_and_metadata(s3, bucket):
     s3.put_object(
         Bucket=bucket, Key=source, Body=BODY, ContentType="image/png", Metadata={"a": "1"}
     )
-    answer = s3.copy_object(
-        Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": source}
-    )
+    answer = s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": source})
     original = s3.head_object(Bucket=bucket, Key=source)
     copy = s3.get_object(Bucket=bucket, Key="copy")
     assert copy["Body"].read() == BODY
@@ -24,9 +22,7 @@ def test_a_copy_takes_bytes_and_metadata(s3, bucket):
 
 
 def test_a_copy_may_replace_metadata(s3, bucket):
-    s3.put_object(
-        Bucket=bucket, Key="k", Body=b"x", ContentType="image/png", Metadata={"a": "1"}
-    )
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", ContentType="image/png", Metadata={"a": "1"})
     s3.copy_object(
         Bucket=bucket,
         Key="copy",

@@ -96,7 +96,7 @@ def test_start_after_and_marker(s3, tree):
     assert keys(s3.list_objects_v2(Bucket=tree, StartAfter="photos/2025/")) == TREE[6:]
     assert keys(s3.list_objects(Bucket=tree, Marker="photos/2025/x")) == TREE[7:]
     rolled = s3.list_objects_v2(Bucket=tree, StartAfter="a/1", Delimiter="/")
-    assert prefixes(rolled) == ["a/", "b+c/", "b/", "photos/", "é/"]
+    assert prefixes(rolled) == ["b+c/", "b/", "photos/", "é/"]
     assert keys(s3.list_objects_v2(Bucket=tree, StartAfter="zz")) == ["é/1"]
 
 
@@ -144,10 +144,8 @@ def test_a_listing_sees_every_write_before_it(s3, bucket):
     assert keys(s3.list_objects_v2(Bucket=bucket))[-1] == "18"
 
 
-def test_more_objects_than_one_page(s3, bucket):
-    names = [f"{number:04}" for number in range(1203)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b""), names))
+def test_more_objects_than_one_page(s3, crowd):
+    bucket, names = crowd
     first = s3.list_objects_v2(Bucket=bucket)
     assert (first["KeyCount"], first["IsTruncated"]) == (1000, True)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)

@@ -37,9 +37,7 @@ def test_boto3_with_its_own_defaults_in_many_threads(server, bucket):
                 bodies.items(),
             )
         )
-        got = pool.map(
-            lambda key: client.get_object(Bucket=bucket, Key=key)["Body"].read(), bodies
-        )
+        got = pool.map(lambda key: client.get_object(Bucket=bucket, Key=key)["Body"].read(), bodies)
         assert list(got) == list(bodies.values())
 
 

@@ -15,6 +15,20 @@ from stratum.adapters.web.connection import Connection
 from stratum.adapters.web.connection_pool import ConnectionPool
 from stratum.adapters.web.limits import ConnectionLimits
 
+GET = b"GET /b/k HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+def put(body=b"", *lines):
+    """A PUT with Content-Length and further header `lines`."""
+    length = b"Content-Length: %d" % len(body)
+    return b"\r\n".join((b"PUT /b/k HTTP/1.1", b"Host: h", length, *lines, b"", body))
+
+
+def put_chunked(*chunks):
+    """A PUT with a chunked body."""
+    head = b"PUT /b/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(c), c) for c in chunks) + b"0\r\n\r\n"
+
 
 @dataclass(frozen=True)
 class RawResponse:

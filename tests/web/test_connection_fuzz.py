@@ -7,6 +7,7 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 
 from tests.support.raw_http import Recorder, serving
 

@@ -4,13 +4,13 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 
 from stratum.adapters.web.connection_pool import REFUSALS_AT_ONCE
 from stratum.adapters.web.http_errors import ClientDisconnected
 from stratum.adapters.web.limits import MIB, ConnectionLimits
-from tests.support.raw_http import ConnectionCut, Recorder, answer, read_body, serving
+from tests.support.raw_http import GET, ConnectionCut, Recorder, answer, read_body, serving
 
-GET = b"GET /b/k HTTP/1.1\r\nHost: h\r\n\r\n"
 PUT_10 = b"PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n"
 LIMITS = ConnectionLimits()
 

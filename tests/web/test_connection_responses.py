@@ -5,9 +5,7 @@ import logging
 import pytest
 import trio
 
-from tests.support.raw_http import ConnectionCut, Recorder, answer, read_body, serving
-
-GET = b"GET /b/k HTTP/1.1\r\nHost: h\r\n\r\n"
+from tests.support.raw_http import GET, ConnectionCut, Recorder, answer, read_body, serving
 
 
 def responding(*messages):
