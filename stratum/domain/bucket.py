@@ -11,8 +11,12 @@ from stratum.domain.errors import (
     BucketNotEmpty,
     NoSuchBucket,
 )
-from stratum.domain.events import BucketCreated, BucketDeleted
+from stratum.domain.events import BucketCreated, BucketDeleted, UploadAborted
+from stratum.domain.listing import ListRequest
 from stratum.domain.names import BucketName, Caller
+
+UPLOADS_ABORTED_MAX = 1000
+"""Uploads that the deletion of a bucket aborts, all in one transaction."""
 
 
 def require_bucket(catalog: Namespace, name: BucketName) -> Bucket:
@@ -39,9 +43,20 @@ def create_bucket(
     return [BucketCreated(name, owner.id, owner.name, region)]
 
 
-def delete_bucket(catalog: Catalog, *, name: BucketName) -> Sequence[BucketDeleted]:
-    """Raises NoSuchBucket or BucketNotEmpty."""
+def delete_bucket(catalog: Catalog, *, name: BucketName) -> Sequence[BucketDeleted | UploadAborted]:
+    """Raises NoSuchBucket or BucketNotEmpty.
+
+    Uploads in progress don't keep a bucket alive, as in Amazon S3: they are aborted with it.
+    """
     require_bucket(catalog, name)
-    if not catalog.is_empty(name):
+    if catalog.is_empty(name):
+        return [BucketDeleted(name)]
+    if catalog.list_objects(name, ListRequest(max_keys=1)).entries:
         raise BucketNotEmpty("The bucket you tried to delete is not empty")
-    return [BucketDeleted(name)]
+    uploads = catalog.list_uploads(name, ListRequest(max_keys=UPLOADS_ABORTED_MAX))
+    if uploads.truncated:
+        raise BucketNotEmpty(
+            f"The bucket has more than {UPLOADS_ABORTED_MAX} multipart uploads in progress; abort"
+            " some of them first"
+        )
+    return [*(UploadAborted(upload.id) for upload in uploads.entries), BucketDeleted(name)]

@@ -154,9 +154,19 @@ def _described(
         headers["x-amz-storage-class"] = TIER_STORAGE_CLASSES[version.tier]
     is_partial = asked is not None or number is not None
     if checksums.wants_checksums(request.head.headers) and asked is None:
-        headers |= checksums.checksum_headers(version.checksums)
+        headers |= _checksum_headers(version, number)
     if number is not None and version.parts:
         headers["x-amz-mp-parts-count"] = str(len(version.parts))
     if is_partial and span.length:
         headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{version.size_bytes}"
     return (206 if is_partial else 200), headers
+
+
+def _checksum_headers(version: ObjectVersion, number: int | None) -> dict[str, str]:
+    """Of what is sent: SDKs verify the bytes of a single part against them."""
+    sent = version.checksums
+    if number is not None and version.parts:
+        sent = tuple(
+            part.checksum for part in version.parts if part.number == number and part.checksum
+        )
+    return checksums.checksum_headers(sent)
