@@ -30,7 +30,13 @@ def run(arguments: Sequence[str]) -> int:
         stream=sys.stderr,
     )
     try:
-        return int(trio.run(options.run, _config(options), options))
+        code = int(trio.run(options.run, _config(options), options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain at exit once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (StratumError, OSError, BaseExceptionGroup, KeyboardInterrupt) as raised:
         error = _innermost(raised)
         if isinstance(error, KeyboardInterrupt):

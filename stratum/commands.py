@@ -60,12 +60,15 @@ async def serve(config: Config, options: argparse.Namespace) -> int:
                     task_status=task_status,
                 )
             )
+            if application.failure is not None:
+                raise application.failure
             with write_server_url(config.data, urls[0]):
                 for url in urls:
                     print(f"listening on {url}", flush=True)
                 await stopping.wait()
                 log.info("stopping: finishing what is under way")
     except BaseException:
+        # Whatever else went wrong then went wrong because of this.
         if application.failure is not None:
             raise application.failure from None
         raise

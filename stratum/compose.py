@@ -6,6 +6,7 @@ Reading `open_stratum` from top to bottom is reading the architecture.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import time
 import tomllib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -133,7 +134,7 @@ async def open_stratum(config: Config) -> AsyncIterator[Stratum]:
         open_journal(config.journal, now_ms) as journal,
         open_access_log(config.access_log) as access_log,
         open_remote_of(config.remote) as remote,
-        open_codec(workers=config.workers, buffers=config.buffers) as codec,
+        open_codec(workers=_workers(config), buffers=config.buffers) as codec,
         trio.open_nursery() as background,
     ):
         absent = await claim_disks(journal, disks, new_id)
@@ -209,6 +210,11 @@ def _make_datapath(
         large_writes=config.buffers // 2,
         on_damage=on_damage,
     )
+
+
+def _workers(config: Config) -> int:
+    """None where we may not have children: Hypercorn runs its workers as daemonic processes."""
+    return 0 if multiprocessing.current_process().daemon else config.workers
 
 
 class _Wake:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import http.client
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +36,9 @@ def write_server_url(data: Path, url: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError, ValueError, KeyError):
+            if json.loads(path.read_text())["pid"] == os.getpid():
+                path.unlink()
 
 
 def server_url(data: Path) -> str | None:
@@ -83,5 +87,14 @@ def call_server(
     finally:
         connection.close()
     if response.status != 200:
-        raise CommandFailed(f"{response.status}: {body.decode(errors='replace')}")
+        raise CommandFailed(_message(body) or f"The server answered {response.status}")
     return json.loads(body)
+
+
+def _message(body: bytes) -> str:
+    """Code and message of an error document."""
+    found = [
+        re.search(f"<{name}>(.*?)</{name}>", body.decode(errors="replace"), re.DOTALL)
+        for name in ("Code", "Message")
+    ]
+    return ": ".join(html.unescape(match[1]) for match in found if match)

@@ -33,7 +33,7 @@ from stratum.domain.events import (
     VolumeMoved,
 )
 from stratum.domain.listing import ListRequest, Page, Position, paginate
-from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
+from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, UploadId, VolumeId
 from stratum.domain.volume import (
     Garbage,
     Location,
@@ -42,6 +42,7 @@ from stratum.domain.volume import (
     PendingMove,
     Upload,
     Volume,
+    unfinished_copy,
 )
 
 
@@ -189,6 +190,8 @@ class MemoryCatalog:
         volume = self._volumes.pop(event.volume_id, None)
         if volume is not None:
             self._free(row, volume.location)
+            if volume.pending is not None:
+                self._free_unfinished(row, volume.pending.to, volume.pending.copy_id)
         key, objects = event.key.encode(), self._objects.get(event.bucket, {})
         if key in objects and objects[key].volume_id == event.volume_id:
             del objects[key]
@@ -215,6 +218,7 @@ class MemoryCatalog:
 
     def _move_abandoned(self, row: Recorded, event: MoveAbandoned) -> None:
         self._change(row, event.volume_id, pending=None)
+        self._free_unfinished(row, event.to, event.copy_id)
 
     def _upload_started(self, row: Recorded, event: UploadStarted) -> None:
         self._uploads[event.upload_id] = Upload(
@@ -286,6 +290,11 @@ class MemoryCatalog:
 
     def _free(self, row: Recorded, location: Location) -> None:
         self._garbage[copy_key(location)] = Garbage(location, row.at_ms)
+
+    def _free_unfinished(self, row: Recorded, to: Tier, copy_id: ExtentId) -> None:
+        left = unfinished_copy(to, copy_id)
+        if left is not None:
+            self._free(row, left)
 
 
 def _listed(version: ObjectVersion) -> ListedObject:

@@ -32,9 +32,10 @@ from stratum.domain.events import (
     VersionRemoved,
     VolumeMoved,
 )
-from stratum.domain.volume import CompletedPart, Location, Metadata, PendingMove
+from stratum.domain.names import ExtentId, Tier
+from stratum.domain.volume import CompletedPart, Location, Metadata, PendingMove, unfinished_copy
 
-CATALOG_VERSION = 1
+CATALOG_VERSION = 2
 """Number it up when a table or what an event does to it changes: the catalog is then rebuilt."""
 
 TABLES: dict[str, tuple[str, ...]] = {
@@ -176,12 +177,15 @@ def _version_committed(execute: Execute, row: Recorded, event: VersionCommitted)
 
 
 def _version_removed(execute: Execute, row: Recorded, event: VersionRemoved) -> None:
-    for tier, missing, size_bytes, location in execute(
-        "DELETE FROM volumes WHERE id=? RETURNING tier, missing, size_bytes, location",
+    for tier, missing, size_bytes, location, pending in execute(
+        "DELETE FROM volumes WHERE id=? RETURNING tier, missing, size_bytes, location, pending",
         (event.volume_id,),
     ).fetchall():
         _count(execute, tier, missing, -1, -size_bytes)
         _free(execute, row, LOCATION.decode(location))
+        if pending is not None:
+            move = PENDING.decode(pending)
+            _free_unfinished(execute, row, move.to, move.copy_id)
     execute(
         "DELETE FROM objects WHERE bucket=? AND key=? AND volume_id=?",
         (event.bucket, event.key.encode(), event.volume_id),
@@ -224,6 +228,7 @@ def _move_abandoned(execute: Execute, row: Recorded, event: MoveAbandoned) -> No
         "UPDATE volumes SET pending=NULL, stream_version=? WHERE id=?",
         (row.version, event.volume_id),
     )
+    _free_unfinished(execute, row, event.to, event.copy_id)
 
 
 def _upload_started(execute: Execute, row: Recorded, event: UploadStarted) -> None:
@@ -313,6 +318,13 @@ def _free(execute: Execute, row: Recorded, location: Location) -> None:
         "INSERT OR REPLACE INTO garbage VALUES (?,?,?)",
         (copy_key(location), row.at_ms, LOCATION.encode(location)),
     )
+
+
+def _free_unfinished(execute: Execute, row: Recorded, to: Tier, copy_id: ExtentId) -> None:
+    """The move may have left a copy behind that a crash made us forget."""
+    left = unfinished_copy(to, copy_id)
+    if left is not None:
+        _free(execute, row, left)
 
 
 def _free_parts(execute: Execute, row: Recorded, upload_id: str, numbers: set[int]) -> None:

@@ -10,15 +10,20 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 
-from stratum.app.datapath import remote_name
+from stratum.app.extents import read_ends
 from stratum.app.together import together
-from stratum.domain import stripes
 from stratum.domain.catalog import Catalog, copy_key
-from stratum.domain.errors import DiskFailed, JournalCorrupt, RemoteFailed, ShardNotFound
+from stratum.domain.errors import (
+    DiskFailed,
+    JournalCorrupt,
+    RemoteFailed,
+    ShardCorrupt,
+    ShardNotFound,
+)
 from stratum.domain.events import Recorded
-from stratum.domain.listing import ListRequest
-from stratum.domain.names import Tier, VolumeId
-from stratum.domain.volume import Extent, Location, Volume
+from stratum.domain.listing import ListRequest, Page
+from stratum.domain.names import BucketName, Tier, UploadId, VolumeId
+from stratum.domain.volume import Extent, Location, Part, Upload, Volume, remote_name
 from stratum.ports import Journal, RemoteStore, ShardStore
 
 PAGE_LENGTH = 1000
@@ -29,7 +34,7 @@ class Finding:
     """Something that is not as it should be."""
 
     kind: str
-    """`chain`, `catalog`, `shard-missing`, `shard-size`, `shard-orphan`, `remote-missing`,
+    """`chain`, `catalog`, `shard-missing`, `shard-corrupt`, `shard-orphan`, `remote-missing`,
     `remote-size`, `remote-orphan`, `disk` or `remote`."""
     subject: str
     detail: str
@@ -111,8 +116,9 @@ def as_line(recorded: Recorded) -> str:
 class Verifier:
     """Checks chain, catalog, disks and remote; yields findings as they are found.
 
-    The names of all copies are collected first and the catalog walked after that: whatever was on
-    a disk then is now referred to, waiting for reclamation, gone, or an orphan.
+    Of every shard the beginning and the end are read, not the cells in between. The names of all
+    copies are collected first and the catalog walked after that: whatever was on a disk then is
+    now referred to, waiting for reclamation, gone, or an orphan.
     """
 
     def __init__(
@@ -127,6 +133,8 @@ class Verifier:
         self._remote = remote
         self._differences = differences
         self._unclaimed: dict[Tier, set[str]] = {tier: set() for tier in Tier}
+        self._silent: set[str] = set()
+        """Disks (by path) and tiers that don't answer: one finding each, not one per volume."""
         self.volumes = 0
 
     async def findings(self) -> AsyncGenerator[Finding, None]:
@@ -141,6 +149,8 @@ class Verifier:
             yield finding
         async for finding in self._volumes():
             yield finding
+        async for finding in self._parts():
+            yield finding
         async for finding in self._orphans():
             yield finding
 
@@ -151,12 +161,14 @@ class Verifier:
                     async for name in disk.names():
                         self._unclaimed[tier].add(name)
                 except DiskFailed as error:
+                    self._silent.add(disk.path)
                     yield Finding("disk", disk.path, str(error))
         if self._remote is not None:
             try:
                 async for name in self._remote.names():
                     self._unclaimed[Tier.COLD].add(name)
             except RemoteFailed as error:
+                self._silent.add(Tier.COLD)
                 yield Finding("remote", self._remote.describe(), str(error))
 
     async def _volumes(self) -> AsyncGenerator[Finding, None]:
@@ -177,6 +189,29 @@ class Verifier:
         volume = await self._journal.query(lambda catalog: catalog.volume(volume_id))
         return volume is not None and volume.location == location
 
+    async def _parts(self) -> AsyncGenerator[Finding, None]:
+        """Parts of uploads in progress were acknowledged like objects."""
+        for bucket in await self._journal.query(lambda catalog: catalog.buckets()):
+            request = ListRequest()
+            while True:
+                page = await self._journal.query(partial(_uploads, bucket.name, request))
+                for upload in page.entries:
+                    async for finding in self._parts_of(upload):
+                        yield finding
+                if page.next is None:
+                    break
+                request = ListRequest(after=page.next)
+
+    async def _parts_of(self, upload: Upload) -> AsyncGenerator[Finding, None]:
+        for part in await self._journal.query(lambda catalog: catalog.parts(upload.id)):
+            self._claim(part.location)
+            subject = f"{upload.bucket}/{upload.key} part {part.number} of upload {upload.id}"
+            found = await self._check(part.location, subject)
+            if found:
+                now = await self._journal.query(partial(_part, upload.id, part.number))
+                for finding in found if now and now.location == part.location else ():
+                    yield finding
+
     async def _check(self, location: Location, subject: str) -> list[Finding]:
         if location.remote:
             return await self._check_remote(location, subject)
@@ -187,7 +222,7 @@ class Verifier:
                 *(
                     partial(_check_shard, disk, extent, index, subject)
                     for index, disk in enumerate(disks)
-                    if index not in extent.missing
+                    if index not in extent.missing and disk.path not in self._silent
                 )
             )
             found += [finding for finding in results if finding]
@@ -201,6 +236,8 @@ class Verifier:
         assert location.remote
         if self._remote is None:
             return [Finding("remote", subject, "is in the cold tier, which is not configured")]
+        if Tier.COLD in self._silent:
+            return []
         expected = location.remote.payload_offset_bytes + location.remote.size_bytes
         try:
             size = await self._remote.size(location.remote.name)
@@ -216,6 +253,9 @@ class Verifier:
     async def _orphans(self) -> AsyncGenerator[Finding, None]:
         """Copies nothing refers to, that are still there."""
         await self._journal.query(self._claim_others)
+        if any(self._unclaimed.values()):
+            # What became part of a volume after the walk had passed it is no orphan.
+            await self._journal.query(self._claim_all)
         for tier, members in self._disks.items():
             for name in sorted(self._unclaimed[tier]):
                 for disk in members:
@@ -226,8 +266,20 @@ class Verifier:
                     yield Finding("shard-orphan", disk.path, f"nothing refers to {name}")
         for name in sorted(self._unclaimed[Tier.COLD]):
             assert self._remote is not None
-            if await self._remote.size(name) is not None:
-                yield Finding("remote-orphan", name, "nothing refers to it")
+            try:
+                if await self._remote.size(name) is not None:
+                    yield Finding("remote-orphan", name, "nothing refers to it")
+            except RemoteFailed as error:
+                yield Finding("remote", name, str(error))
+                return
+
+    def _claim_all(self, catalog: Catalog) -> None:
+        after = ""
+        while volumes := _volumes_after(catalog, after=after):
+            for volume in volumes:
+                self._claim(volume.location)
+            after = volumes[-1].id
+        self._claim_others(catalog)
 
     def _claim_others(self, catalog: Catalog) -> None:
         """Parts of uploads, copies being made and garbage not yet reclaimed are no orphans."""
@@ -264,20 +316,27 @@ def _volumes_after(catalog: Catalog, *, after: str) -> Sequence[Volume]:
     return catalog.volumes(after, PAGE_LENGTH)
 
 
+def _uploads(bucket: BucketName, request: ListRequest, catalog: Catalog) -> Page[Upload]:
+    return catalog.list_uploads(bucket, request)
+
+
+def _part(upload_id: UploadId, number: int, catalog: Catalog) -> Part | None:
+    found = catalog.parts(upload_id, number - 1, 1)
+    return found[0] if found and found[0].number == number else None
+
+
 async def _check_shard(
     disk: ShardStore, extent: Extent, index: int, subject: str
 ) -> Finding | None:
     where = f"shard {index} of {extent.id} on {disk.path}"
     try:
-        reader = await disk.open(extent.id)
+        ends = await read_ends(disk, extent.id)
     except ShardNotFound:
         return Finding("shard-missing", subject, f"{where} is not there")
-    except DiskFailed as error:
-        return Finding("disk", disk.path, str(error))
-    try:
-        least = stripes.shard_length(extent.size_bytes, 0, extent.stripe_size_bytes)
-        if reader.size() <= least:
-            return Finding("shard-size", subject, f"{where} is too short: {reader.size()} bytes")
-    finally:
-        reader.close()
+    except (ShardCorrupt, DiskFailed) as error:
+        return Finding("shard-corrupt", subject, f"{where}: {error}")
+    found = (ends.preamble.extent_id, ends.preamble.index, ends.size_bytes)
+    if found != (extent.id, index, extent.size_bytes):
+        detail = f"{where} holds shard {found[1]} of {found[0]}, {found[2]} bytes"
+        return Finding("shard-corrupt", subject, detail)
     return None

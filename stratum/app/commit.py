@@ -6,12 +6,13 @@ is finished by whoever comes next: this code, a reader that finds the staged sha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import trio
 
 from stratum.app.datapath import DataPath
-from stratum.domain.errors import StratumError
+from stratum.domain.errors import DiskFailed, JournalCorrupt, StratumError, Unavailable
 from stratum.domain.events import Recorded
 from stratum.domain.names import ExtentId
 from stratum.domain.volume import Location
@@ -19,6 +20,8 @@ from stratum.ports import Decide, Journal
 
 PUBLISH_LIMIT_S = 30.0
 """How long renaming six files may hold up an answer; unfinished ones stay readable as staged."""
+
+log = logging.getLogger("stratum.commit")
 
 
 async def commit(
@@ -33,11 +36,15 @@ async def commit(
     """Append what `decide` decides about a staged copy, then publish the copy.
 
     If `decide` refuses, or the caller is cancelled before the journal took the request, the copy
-    is thrown away. Any other failure leaves it staged, because the commit may have happened:
-    recovery asks the journal.
+    is thrown away. When the journal itself fails it stays staged, because the commit may have
+    happened: a COMMIT whose fsync failed is found in the write-ahead log after a crash, and the
+    version before is then gone. Recovery asks the journal.
     """
     try:
         recorded = await journal.transact(decide, by=by)
+    except (DiskFailed, JournalCorrupt, Unavailable):
+        log.warning("copy %s stays staged on %s: the journal failed", copy_id, staged.tier)
+        raise
     except (StratumError, trio.Cancelled):
         await datapath.discard(staged.tier, copy_id)
         raise

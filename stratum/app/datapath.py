@@ -35,7 +35,7 @@ from stratum.domain.errors import (
 from stratum.domain.names import ExtentId, Tier
 from stratum.domain.ranges import Span
 from stratum.domain.stripes import STRIPE_SIZE_BYTES, ErasureProfile
-from stratum.domain.volume import Extent, Location, RemoteObject, ShardRecord
+from stratum.domain.volume import Extent, Location, RemoteObject, ShardRecord, remote_name
 from stratum.ports import Buffer, ByteSource, Codec, RemoteStore, ShardStore, StripeBuffer
 
 REMOTE_MAGIC = b"STRATUMR"
@@ -282,11 +282,6 @@ class DataPath:
         if self._remote is None:
             raise RemoteFailed("The cold tier is not configured")
         return self._remote
-
-
-def remote_name(copy_id: ExtentId) -> str:
-    """The name of a copy in the remote tier; it says nothing of bucket or key."""
-    return f"volumes/{copy_id[-2:]}/{copy_id}"
 
 
 async def _fill(source: ByteSource, view: memoryview) -> int:

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import trio
 
 from stratum.app.together import together
 from stratum.domain import stripes
-from stratum.domain.errors import DiskFailed, InsufficientDisks, InsufficientShards, ShardNotFound
+from stratum.domain.errors import (
+    DiskFailed,
+    InsufficientDisks,
+    InsufficientShards,
+    ShardCorrupt,
+    ShardNotFound,
+)
 from stratum.domain.names import ExtentId
 from stratum.domain.stripes import ErasureProfile, Preamble
 from stratum.domain.volume import Extent
@@ -189,3 +196,33 @@ class ExtentReader:
         if index not in self._lost:
             self._lost.add(index)
             self._report(self._extent, index, reason)
+
+
+@dataclass(frozen=True)
+class ShardEnds:
+    """What a shard says of itself at its beginning and its end; `size_bytes` is the extent's."""
+
+    preamble: Preamble
+    size_bytes: int
+    record: bytes
+
+
+async def read_ends(disk: ShardStore, name: str) -> ShardEnds:
+    """Beginning and end of a shard, checked. The cells in between are not read.
+
+    Raises ShardCorrupt (torn, garbage, of another length than it says), ShardNotFound, DiskFailed.
+    """
+    reader = await disk.open(name)
+    try:
+        size = reader.size()
+        if size < stripes.PREAMBLE_BYTES + stripes.TAIL_BYTES:
+            raise ShardCorrupt(f"{size} bytes are too few for a shard")
+        preamble = stripes.parse_preamble(await reader.read_at(0, stripes.PREAMBLE_BYTES))
+        tail = stripes.parse_tail(
+            await reader.read_at(size - stripes.TAIL_BYTES, stripes.TAIL_BYTES)
+        )
+        offset = tail.check_shard(size, preamble.stripe_size_bytes)
+        record = tail.check_record(await reader.read_at(offset, tail.record_length))
+        return ShardEnds(preamble, tail.size_bytes, bytes(record))
+    finally:
+        reader.close()

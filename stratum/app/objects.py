@@ -21,6 +21,7 @@ from stratum.domain.errors import (
     InvalidArgument,
     InvalidPartNumber,
     InvalidRequest,
+    RemoteFailed,
     StratumError,
 )
 from stratum.domain.events import VersionCommitted
@@ -243,7 +244,7 @@ class Objects:
                 pieces = await stack.enter_async_context(
                     self._datapath.read(version.location, span)
                 )
-            except InsufficientShards:
+            except (InsufficientShards, RemoteFailed):
                 # A move may have reclaimed this copy since the look-up: the key knows better.
                 fresh = self._journal.catalog.version(version.bucket, version.key)
                 if (

@@ -5,17 +5,18 @@ moves it had begun; never walks the store. Every step can be repeated, so a cras
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from stratum.app.extents import read_ends
 from stratum.app.together import together
 from stratum.domain import stripes
-from stratum.domain.catalog import Catalog, DiskLabel, TierTotals
-from stratum.domain.errors import DiskFailed, InsufficientShards, ShardCorrupt, ShardNotFound
+from stratum.domain.catalog import Catalog, DiskLabel
+from stratum.domain.errors import DiskFailed, ShardCorrupt, ShardNotFound
 from stratum.domain.events import DiskAdded
 from stratum.domain.names import ExtentId, Tier
-from stratum.domain.volume import Location, ShardRecord
+from stratum.domain.volume import Extent, Location, ShardRecord
 from stratum.ports import Journal, NewId, ShardStore
 
 log = logging.getLogger("stratum.recovery")
@@ -33,22 +34,13 @@ class Recovered:
 
 
 async def read_record(disk: ShardStore, name: str, decode: DecodeRecord) -> ShardRecord:
-    """The record at the end of a shard. Raises ShardCorrupt (torn or not ours), ShardNotFound,
-    DiskFailed."""
-    reader = await disk.open(name)
-    try:
-        size = reader.size()
-        if size < stripes.PREAMBLE_BYTES + stripes.TAIL_BYTES:
-            raise ShardCorrupt(f"{name} is too short for a shard")
-        preamble = stripes.parse_preamble(await reader.read_at(0, stripes.PREAMBLE_BYTES))
-        tail = stripes.parse_tail(
-            await reader.read_at(size - stripes.TAIL_BYTES, stripes.TAIL_BYTES)
-        )
-        offset = tail.check_shard(size, preamble.stripe_size_bytes)
-        record = await reader.read_at(offset, tail.record_length)
-        return decode(bytes(tail.check_record(record)))
-    finally:
-        reader.close()
+    """The record at the end of a shard. Raises ShardCorrupt (torn, or not this one),
+    ShardNotFound, DiskFailed."""
+    ends = await read_ends(disk, name)
+    record = decode(ends.record)
+    if not ends.preamble.extent_id == record.extent_id == name:
+        raise ShardCorrupt(f"{name} holds a shard of {record.extent_id}")
+    return record
 
 
 async def claim_disks(
@@ -56,44 +48,67 @@ async def claim_disks(
 ) -> tuple[str, ...]:
     """Label disks the journal does not know yet; check the labels of those it does.
 
-    Returns the paths of missing disks. Raises DiskFailed when a directory holds another disk of
-    this or another store: its shards would be taken for the right ones, or be lost to theirs.
+    Returns the paths of disks that are missing or don't answer. Raises DiskFailed when a directory
+    holds another disk of this or another store (its shards would be taken for the right ones, or
+    be lost to theirs), and when a new disk can't be made.
     """
     catalog = journal.catalog
     known = {(disk.tier, disk.index): disk.disk_id for disk in catalog.disks()}
-    totals = catalog.totals()
     absent: list[str] = []
     for tier, members in disks.items():
         for index, disk in enumerate(members):
             disk_id = known.get((tier, index))
-            label = await disk.label()
-            if disk_id is None:
-                if label is not None:
-                    raise DiskFailed(
-                        f"{disk.path} belongs to a store whose journal is not this one. To start"
-                        " an empty store, use empty directories."
-                    )
-                # The event first: a label the journal doesn't know would look like another store's.
-                disk_id = new_id()
-                await journal.transact(
-                    partial(_add_disk, label=DiskLabel(tier, index, disk_id)), by="system"
-                )
-            if label is None and _is_unused(totals, tier):
-                label = await disk.label({"disk_id": disk_id, "tier": tier, "index": str(index)})
+            try:
+                if disk_id is None:
+                    disk_id = await _introduce(journal, disk, tier, index, new_id())
+                label = await _labelled(catalog, disk, DiskLabel(tier, index, disk_id))
+            except DiskFailed as error:
+                if (tier, index) not in known:
+                    raise
+                label = None
+                log.error("disk %s of %s does not answer: %s", index, tier, error)
             if label is None:
                 log.error("disk %s of %s is missing: %s", index, tier, disk.path)
                 absent.append(disk.path)
-            elif label["disk_id"] != disk_id:
+            elif label.get("disk_id") != disk_id:
                 raise DiskFailed(
                     f"{disk.path} is not the disk it was: expected {disk_id}, found"
-                    f" {label['disk_id']}. Were two disks swapped?"
+                    f" {label.get('disk_id')}. Were two disks swapped?"
                 )
     return tuple(absent)
 
 
-def _is_unused(totals: Mapping[Tier, TierTotals], tier: Tier) -> bool:
-    """A tier without volumes has nothing to lose: its disks may be made (again) from nothing."""
-    return tier not in totals or totals[tier].volumes == 0
+async def _introduce(
+    journal: Journal, disk: ShardStore, tier: Tier, index: int, disk_id: str
+) -> str:
+    """Tell the journal of a new disk. Raises DiskFailed if it is not new."""
+    if await disk.label() is not None:
+        raise DiskFailed(
+            f"{disk.path} belongs to a store whose journal is not this one. To start"
+            " an empty store, use empty directories."
+        )
+    # The event first: a label the journal doesn't know would look like another store's.
+    added = partial(_add_disk, label=DiskLabel(tier, index, disk_id))
+    await journal.transact(added, by="system")
+    return disk_id
+
+
+async def _labelled(catalog: Catalog, disk: ShardStore, own: DiskLabel) -> Mapping[str, str] | None:
+    """The disk's label, made if there is none and nothing to lose."""
+    label = await disk.label()
+    if label is None and _is_unused(catalog, own.tier):
+        new = {"disk_id": own.disk_id, "tier": own.tier.value, "index": str(own.index)}
+        label = await disk.label(new)
+    return label
+
+
+def _is_unused(catalog: Catalog, tier: Tier) -> bool:
+    """A tier without volumes has nothing to lose: its disks may be made (again) from nothing.
+    Parts of uploads are no volumes; they are written to the hot tier."""
+    totals = catalog.totals()
+    if tier in totals and totals[tier].volumes:
+        return False
+    return tier is not Tier.HOT or all(catalog.is_empty(each.name) for each in catalog.buckets())
 
 
 def _add_disk(catalog: Catalog, *, label: DiskLabel) -> Sequence[DiskAdded]:
@@ -103,50 +118,82 @@ def _add_disk(catalog: Catalog, *, label: DiskLabel) -> Sequence[DiskAdded]:
 async def settle_staged(
     journal: Journal, disks: Mapping[Tier, Sequence[ShardStore]], decode: DecodeRecord
 ) -> Recovered:
-    """Publish staged shards the journal refers to and delete the others."""
+    """Publish staged shards the journal refers to and delete the others.
+
+    A disk that fails meanwhile is left as it is: what stays staged there is readable.
+    """
     published = discarded = 0
     absent: list[str] = []
     for tier, members in disks.items():
-        staged: dict[str, list[ShardStore]] = {}
-        for disk in members:
+        staged: dict[ExtentId, list[int]] = {}
+        for index, disk in enumerate(members):
             try:
                 for name in await disk.staged():
-                    staged.setdefault(name, []).append(disk)
+                    staged.setdefault(ExtentId(name), []).append(index)
             except DiskFailed as error:
                 log.error("disk %s does not answer: %s", disk.path, error)
                 absent.append(disk.path)
-        for name, holders in staged.items():
-            if await _is_committed(journal, ExtentId(name), tier, holders, decode):
-                published += 1
-                await together(*(partial(disk.publish, name) for disk in holders))
-            else:
+        for extent_id, holders in staged.items():
+            try:
+                extent = await _committed(journal, extent_id, tier, members, holders, decode)
+            except DiskFailed as error:
+                log.warning("extent %s stays staged: %s", extent_id, error)
+                continue
+            if extent is None:
                 discarded += 1
-                await together(*(partial(disk.delete, name) for disk in holders))
+            else:
+                published += 1
+            await together(*(_settler(members[i], i, extent_id, extent) for i in holders))
     return Recovered(published, discarded, tuple(absent))
 
 
-async def _is_committed(
+def _settler(
+    disk: ShardStore, index: int, extent_id: ExtentId, extent: Extent | None
+) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        try:
+            # What a disk has of an extent that was committed without it was torn.
+            if extent is None or index in extent.missing:
+                await disk.delete(extent_id)
+            else:
+                await disk.publish(extent_id)
+        except (DiskFailed, ShardNotFound) as error:
+            log.warning("shard %s on %s stays as it is: %s", extent_id, disk.path, error)
+
+    return run
+
+
+async def _committed(
     journal: Journal,
     extent_id: ExtentId,
     tier: Tier,
-    holders: Sequence[ShardStore],
+    members: Sequence[ShardStore],
+    holders: Sequence[int],
     decode: DecodeRecord,
-) -> bool:
-    """Whether any location in the catalog includes this extent.
+) -> Extent | None:
+    """The extent as the catalog has it; None if no location includes it.
 
-    A shard without a readable record was torn before its fsync, so it was never committed. One
-    good shard is enough to tell; they all carry the same record.
+    Shards carry the same record, so one good record tells. It may be on a disk that has published
+    its shard already. Without any, all shards were torn before their fsync, and the extent was
+    never committed. Raises DiskFailed if too many disks don't answer to say so.
     """
-    for disk in holders:
+    failures: list[DiskFailed] = []
+    for index in sorted(range(len(members)), key=lambda index: index not in holders):
         try:
-            record = await read_record(disk, extent_id, decode)
-        except (ShardCorrupt, ShardNotFound, DiskFailed, InsufficientShards):
+            record = await read_record(members[index], extent_id, decode)
+        except (ShardCorrupt, ShardNotFound):
             continue
-        return any(
-            location.tier is tier and any(extent.id == extent_id for extent in location.extents)
-            for location in _locations(journal.catalog, record)
-        )
-    return False
+        except DiskFailed as error:
+            failures.append(error)
+            continue
+        for location in _locations(journal.catalog, record):
+            for extent in location.extents:
+                if location.tier is tier and extent.id == extent_id:
+                    return extent
+        return None
+    if len(failures) > stripes.PARITY_CELLS:
+        raise failures[0]
+    return None
 
 
 def _locations(catalog: Catalog, record: ShardRecord) -> Sequence[Location]:

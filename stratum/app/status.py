@@ -116,7 +116,7 @@ def render_text(state: Status) -> str:
     lines = []
     for tier in state.tiers:
         lines.append(
-            f"{tier.tier:5} {tier.volumes:>9} volumes {human_bytes(tier.size_bytes):>10}"
+            f"{tier.tier:5} {counted(tier.volumes, 'volume'):>17} {human_bytes(tier.size_bytes):>10}"
             f"   {tier.place}"
         )
         for disk in tier.disks:
@@ -125,12 +125,17 @@ def render_text(state: Status) -> str:
                 f"        {disk.path}: {disk.state}" + f", {space}" * bool(disk.total_bytes)
             )
         for surviving, count in tier.redundancy.items():
-            lines.append(f"        {count} volumes have {surviving} shards")
+            lines.append(f"        {surviving} shards left of {counted(count, 'volume')}")
         lines += [f"        ! {warning}" for warning in tier.warnings]
     lines.append(f"moves pending: {state.moves_pending}")
     lines.append(f"copies waiting to be reclaimed: {state.garbage_copies}")
     lines.append(f"journal: {state.journal_position} events, head {state.journal_digest[:16]}")
     return "\n".join(lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 volume`, `2 volumes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def human_bytes(size: float) -> str:

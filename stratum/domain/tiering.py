@@ -132,6 +132,9 @@ class Rules:
         def days_since(at_ms: int) -> float:
             return max(0, now_ms - at_ms) / (self.day_s * 1000)
 
+        # The row is told of a move a moment after the catalog: until then its sessions are those
+        # of the place before, and would bring the volume straight back.
+        counts = access.session_at_ms >= volume.placed_at_ms
         return Facts(
             tier=volume.tier,
             tiers=self.tiers,
@@ -140,8 +143,8 @@ class Rules:
             age_days=days_since(volume.created_at_ms),
             residence_days=days_since(volume.placed_at_ms),
             reads=float(access.reads),
-            sessions=float(access.sessions),
-            gap_days=access.gap_ms / (self.day_s * 1000),
+            sessions=float(access.sessions) if counts else 0.0,
+            gap_days=access.gap_ms / (self.day_s * 1000) if counts else 0.0,
             day_s=self.day_s,
         )
 

@@ -122,9 +122,22 @@ class PendingMove:
     sentence: str
 
 
+def remote_name(copy_id: ExtentId) -> str:
+    """The name of a copy in the remote tier; it says nothing of bucket or key."""
+    return f"volumes/{copy_id[-2:]}/{copy_id}"
+
+
+def unfinished_copy(to: Tier, copy_id: ExtentId) -> Location | None:
+    """What a move that came to nothing may have left in the remote tier; None for the local ones,
+    where recovery finds it among the staged shards."""
+    if to is not Tier.COLD:
+        return None
+    return Location(Tier.COLD, remote=RemoteObject(remote_name(copy_id), 0, 0))
+
+
 @dataclass(frozen=True)
 class Garbage:
-    """A copy nobody refers to any more, kept until `free_at_ms` for readers in flight."""
+    """A copy nobody refers to any more, kept for a while for readers in flight."""
 
     location: Location
     freed_at_ms: int
@@ -147,7 +160,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Upload:
-    """A multipart upload in progress, or completed a short while ago (`completed_as` set)."""
+    """A multipart upload in progress."""
 
     id: UploadId
     bucket: BucketName

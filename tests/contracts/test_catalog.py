@@ -28,7 +28,7 @@ from stratum.domain.events import (
 )
 from stratum.domain.listing import ListRequest, Page, Position
 from stratum.domain.names import Tier
-from stratum.domain.volume import Extent, Location, PendingMove
+from stratum.domain.volume import Extent, Location, PendingMove, remote_name
 from tests.support.histories import (
     KINDS,
     History,
@@ -169,7 +169,17 @@ def test_an_abandoned_move_leaves_the_volume_where_it_was(filled):
     volume = filled.catalog.volume(volume_id(1))
     assert (volume.location, volume.pending, volume.stream_version) == (local(1), None, 3)
     assert not filled.catalog.pending_moves()
-    assert not filled.catalog.garbage(10**15, 10)
+    (left,) = filled.catalog.garbage(10**15, 10)
+    assert left.location.remote.name == remote_name("r9")
+
+
+def test_what_an_unfinished_move_left_in_the_remote_is_garbage_when_the_volume_goes(filled):
+    """Nobody else remembers the copy: after a crash it would stay there, and be paid for."""
+    filled.tell(committed(1), decided(volume_id(1), "r9"))
+    filled.tell(VersionRemoved(volume_id(1), "alpha", "a", "null", "deleted"))
+    left = [each.location for each in filled.catalog.garbage(10**15, 10)]
+    assert local(1) in left
+    assert [each.remote.name for each in left if each.remote] == [remote_name("r9")]
 
 
 def part(number: int, copy: int, upload: str = "u1") -> PartStored:

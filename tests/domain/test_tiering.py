@@ -268,3 +268,24 @@ def test_a_decision_by_hand_says_who_and_why():
     assert decision.sentence == "1.00 MB: hot → cold because alice asked for it: archive it"
     assert derive_again(decision, {}, PRICES) == decision
     assert isinstance(decision, Decision)
+
+
+def test_sessions_of_the_place_before_do_not_count():
+    """The catalog knows of a move a moment before the row of reads does."""
+    rules = Rules(POLICY, PRICES, tuple(Tier), day_s=86400.0)
+    extent = Extent(ExtentId("0" * 32), 10**6, 1 << 20)
+    volume = Volume(
+        VolumeId("0" * 32),
+        BucketName("films"),
+        ObjectKey("k"),
+        10**6,
+        "0" * 16,
+        Location(WARM, (extent,)),
+        created_at_ms=0,
+        placed_at_ms=30 * DAY_MS,
+        stream_version=3,
+    )
+    read = Access(volume.id, 30 * DAY_MS - 1, 99, 28, 0, 30 * DAY_MS - 2, DAY_MS // 10)
+    assert isinstance(rules.verdict(volume, read, 30 * DAY_MS + 1), Stay)
+    again = replace(read, session_at_ms=30 * DAY_MS + 1, sessions=2)
+    assert target(rules.verdict(volume, again, 30 * DAY_MS + 2)) is HOT

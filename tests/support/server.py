@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
-from stratum.adapters.s3.signature import UNSIGNED_PAYLOAD
 from stratum.adapters.s3.signing import sign_headers
 
 ACCESS_KEY_ID = "AKIDSTRATUMTESTS0001"

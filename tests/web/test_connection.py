@@ -131,16 +131,37 @@ class TestFragmentsAndPipelines:
         order = []
 
         async def app(scope, receive, send):
+            if not order:
+                modest.sock._sock.send(b"GET /modest HTTP/1.1\r\nHost: h\r\n\r\n")
             order.append(scope["raw_path"])
             await answer(send, 200)
 
         async with serving(app) as server:
             greedy, modest = server.connect(), server.connect()
             await greedy.send(b"GET /greedy HTTP/1.1\r\nHost: h\r\n\r\n" * 100)
-            await modest.send(b"GET /modest HTTP/1.1\r\nHost: h\r\n\r\n")
             for _ in range(100):
                 await greedy.response()
         assert order.index(b"/modest") < 10
+
+    async def test_a_long_response_does_not_starve_the_others(self):
+        order = []
+
+        async def app(scope, receive, send):
+            order.append(scope["raw_path"])
+            if scope["raw_path"] == b"/short":
+                await answer(send, 200)
+                return
+            other.sock._sock.send(b"GET /short HTTP/1.1\r\nHost: h\r\n\r\n")
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for _ in range(100):  # all of which the kernel takes at once
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            order.append("end")
+            await send({"type": "http.response.body"})
+
+        async with serving(app) as server:
+            client, other = server.connect(), server.connect()
+            await client.request(b"GET /long HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert order == [b"/long", b"/short", "end"]
 
     async def test_half_close_after_the_request_still_gets_the_answer(self):
         async with serving(Recorder()) as server:

@@ -253,6 +253,28 @@ class TestBackPressure:
                 nursery.start_soon(client.send, put(body))
                 assert (await client.response()).body == body
 
+    async def test_after_a_cancelled_send_nothing_more_is_sent(self, autojump_clock):
+        raised = []
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            with trio.move_on_after(1):
+                large = {"type": "http.response.body", "body": bytes(16 * MIB), "more_body": True}
+                await send(large)
+            try:
+                await send({"type": "http.response.body", "body": b"the end"})
+            except OSError as error:
+                raised.append((type(error), trio.current_time() < 2))
+                raise
+
+        async with serving(app) as server:
+            client = server.connect()
+            await client.send(GET)
+            await client.served.wait()
+            with pytest.raises(ConnectionCut):
+                await client.response()
+        assert raised == [(ClientDisconnected, True)]
+
 
 async def test_a_truncated_response_is_recognised_with_http_10_too():
     async def app(scope, receive, send):

@@ -219,6 +219,18 @@ class TestDrain:
             assert (response.status, response.closes) == (200, True)
             assert await client.rest() == b""
 
+    async def test_one_that_comes_too_late_is_not(self):
+        app = Recorder()
+        async with serving(app) as server:
+            client = server.connect()
+            await trio.testing.wait_all_tasks_blocked()
+            server.pool.drain()
+            client.sock._sock.send(GET)
+            with pytest.raises(ConnectionCut):
+                await client.response()
+            await client.served.wait()
+        assert app.requests == []
+
     @pytest.mark.parametrize("sent_before", [1, 10, len(PUT_10), len(PUT_10) + 3])
     async def test_one_that_has_begun_to_arrive_is_completed(self, sent_before):
         request = PUT_10 + b"0123456789"

@@ -207,3 +207,20 @@ async def test_bad_framing_of_the_body_is_answered_for_the_application():
         assert (response.status, response.closes) == (400, True)
         assert b"<Code>BadRequest</Code>" in response.body
         assert await client.rest() == b""
+
+
+async def test_bad_framing_found_during_the_response_ends_the_connection_after_it():
+    async def app(scope, receive, send):
+        seen.append(scope["raw_path"])
+        await send(start())
+        await send(body(b"answer", more=True))
+        assert await read_body(receive) is None
+        await send(body())
+
+    seen = []
+    async with serving(app) as server:
+        client = server.connect()
+        head = b"PUT /b/k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert (await client.request(head + b"xyz\r\n" + GET)).body == b"answer"
+        assert await client.rest() == b""
+    assert seen == [b"/b/k"]

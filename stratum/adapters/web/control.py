@@ -7,7 +7,7 @@ signature (SigV4, as for S3); without one they answer 401.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from quart import Response, jsonify, request
 from quart_trio import QuartTrio
@@ -21,6 +21,7 @@ from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, bucket_nam
 from stratum.ports import NowMs
 
 DOCUMENT_MAX_BYTES = 64 * 1024
+PLAIN_TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,13 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
         return access.caller_of(who.access_key_id)
 
     @app.get("/_stratum/health/live")
-    async def live() -> str:
-        return "live\n"
+    async def live() -> Response:
+        return Response("live\n", content_type=PLAIN_TEXT)
 
     @app.get("/_stratum/health/ready")
-    async def ready() -> tuple[str, int]:
-        return ("ready\n", 200) if await commands.ready() else ("not ready\n", 503)
+    async def ready() -> Response:
+        text, status = ("ready\n", 200) if await commands.ready() else ("not ready\n", 503)
+        return Response(text, status, content_type=PLAIN_TEXT)
 
     @app.get("/_stratum/metrics")
     async def metrics() -> Response:
@@ -89,8 +91,3 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
         return Response(rendered.body, rendered.status, rendered.headers)
 
     return app
-
-
-def as_values(value: object) -> dict[str, object]:
-    """A frozen dataclass as plain values for JSON."""
-    return asdict(value)  # type: ignore[call-overload, no-any-return]

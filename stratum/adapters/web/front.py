@@ -31,6 +31,7 @@ DRAIN_LIMIT_BYTES = 1 << 20
 """How much of a refused body is read so that the connection stays usable. Where the loop below us
 does that itself we leave it alone; Hypercorn's own does not."""
 OWN_LOOP_EXTENSION = "stratum.connection"
+SERVER = "Stratum"
 
 log = logging.getLogger("stratum.http")
 
@@ -86,9 +87,12 @@ class Front:
                 response = await self._answer(request_id, head, target, body, stack)
             except Exception as error:
                 response = self._refuse(error, request_id, head, target)
-            if OWN_LOOP_EXTENSION not in scope.get("extensions", {}):
+            common = {"x-amz-request-id": request_id}
+            if OWN_LOOP_EXTENSION in scope.get("extensions", {}):
+                common["server"] = SERVER
+            else:  # Hypercorn's adds a `server` of its own
                 await _drain(body)
-            await _send(send, head.method, request_id, response)
+            await _send(send, head.method, response, common)
         operation = target.operation if target else "invalid"
         self._metrics.request(operation, response.status, trio.current_time() - started_s)
 
@@ -133,13 +137,8 @@ class Front:
         return S3Response(rendered.status, rendered.headers, rendered.body)
 
 
-async def _send(send: Send, method: str, request_id: str, response: S3Response) -> None:
-    headers = {
-        "content-length": str(len(response.body)),
-        **response.headers,
-        "x-amz-request-id": request_id,
-        "server": "Stratum",
-    }
+async def _send(send: Send, method: str, response: S3Response, common: dict[str, str]) -> None:
+    headers = {"content-length": str(len(response.body)), **response.headers, **common}
     if response.status in (204, 304):
         del headers["content-length"]
     start = {

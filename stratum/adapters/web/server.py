@@ -29,6 +29,8 @@ from stratum.adapters.web.limits import ConnectionLimits
 
 BACKLOG = 2048  # connections the kernel queues for us; Linux cuts it to net.core.somaxconn
 GRACE_S = 30.0
+STARTUP_LIMIT_S = 24 * 3600.0
+SHUTDOWN_LIMIT_S = 120.0
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +114,9 @@ def _configure(
     # clients would take it.
     config.alpn_protocols = ["http/1.1"]
     config.include_server_header = False
+    # Recovery may take long after a crash, and closing waits for what is being written.
+    config.startup_timeout = STARTUP_LIMIT_S
+    config.shutdown_timeout = SHUTDOWN_LIMIT_S
     config.keep_alive_timeout = int(limits.idle_s)
     config.keep_alive_max_requests = 2**31
     config.h11_max_incomplete_size = limits.head_size_bytes
