@@ -44,7 +44,7 @@ class BucketAlreadyOwnedByYou(StratumError):
 
 
 class BucketNotEmpty(StratumError):
-    """A bucket with objects (or uploads in progress) cannot be deleted."""
+    """A bucket with objects cannot be deleted."""
 
 
 class AccessDenied(StratumError):
