@@ -138,4 +138,9 @@ def _add_replay(
     replay.add_argument(
         "--verify", action="store_true", help="compare the rebuilt state with the live catalog"
     )
+    replay.add_argument(
+        "--decisions",
+        action="store_true",
+        help="derive every tier decision again from its record and compare bit for bit",
+    )
     replay.set_defaults(run=commands.replay)

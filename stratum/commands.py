@@ -29,6 +29,7 @@ from stratum.app import audit as auditing
 from stratum.app import explain as explaining
 from stratum.app import status as reporting
 from stratum.app.config import Config
+from stratum.app.rederive import rederive
 from stratum.domain.errors import InvalidArgument
 from stratum.domain.names import BucketName, ObjectKey, bucket_name, object_key
 from stratum.ports import RemoteStore
@@ -170,6 +171,8 @@ async def _verify(config: Config, journal: JournalReader, form: str) -> int:
 
 async def replay(config: Config, options: argparse.Namespace) -> int:
     async with open_journal_readonly(config.journal) as journal:
+        if options.decisions:
+            return await _rederive(journal, options.format)
         with tempfile.TemporaryDirectory(prefix="stratum-replay-") as folder:
             scratch = Path(folder) / "state.db"
             if options.verify:
@@ -201,6 +204,24 @@ async def replay(config: Config, options: argparse.Namespace) -> int:
         if options.out:
             print(f"written to {options.out}")
     return 0
+
+
+async def _rederive(journal: JournalReader, form: str) -> int:
+    total = different = 0
+    async with aclosing(rederive(journal, compose.POLICIES)) as decisions:
+        async for derived in decisions:
+            total += 1
+            if not derived.difference:
+                continue
+            different += 1
+            if form == "json":
+                found = {"seq": derived.recorded.seq, "difference": derived.difference}
+                _print_json(found, indent=None)
+            else:
+                print(f"event {derived.recorded.seq}: {derived.difference}")
+    if form == "text":
+        print(f"{total} decisions derived again: {different} differences")
+    return EXIT_FINDINGS if different else 0
 
 
 async def _compare(journal: JournalReader, scratch: Path, form: str) -> int:

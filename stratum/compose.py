@@ -52,11 +52,14 @@ from stratum.domain.events import PricesAdopted
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
 from stratum.domain.object import require_version
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, PriceList, parse_prices
-from stratum.domain.tiering import Rules
+from stratum.domain.tiering import Policy, Rules
 from stratum.domain.volume import Extent
 from stratum.ports import Codec, Journal, RemoteStore, ShardStore
 
 log = logging.getLogger("stratum")
+
+POLICIES: Mapping[str, Policy] = {BreakEven.name: BreakEven()}
+"""All policies whose decisions can be derived again, by name and version."""
 
 
 def now_ms() -> int:

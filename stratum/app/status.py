@@ -115,10 +115,8 @@ def render_text(state: Status) -> str:
     """For a terminal."""
     lines = []
     for tier in state.tiers:
-        lines.append(
-            f"{tier.tier:5} {counted(tier.volumes, 'volume'):>17} {human_bytes(tier.size_bytes):>10}"
-            f"   {tier.place}"
-        )
+        volumes, size = counted(tier.volumes, "volume"), human_bytes(tier.size_bytes)
+        lines.append(f"{tier.tier:5} {volumes:>17} {size:>10}   {tier.place}")
         for disk in tier.disks:
             space = f"{human_bytes(disk.free_bytes)} free of {human_bytes(disk.total_bytes)}"
             lines.append(

@@ -207,9 +207,12 @@ class Uploads:
             committed=committed,
             conditions=conditions,
         )
-        recorded = await commit(
-            self._journal, self._datapath, decide, manifest, copy_id, by=caller.name
-        )
+        try:
+            recorded = await commit(
+                self._journal, self._datapath, decide, manifest, copy_id, by=caller.name
+            )
+        except NoSuchUpload:  # a client that lost patience sent the same request again
+            return self._completed_before(bucket, key, upload_id, named)
         self._accesses.track(volume_id)
         return as_version(committed, recorded[0].at_ms)
 
