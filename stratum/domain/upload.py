@@ -29,6 +29,7 @@ from stratum.domain.errors import (
     InvalidArgument,
     InvalidPart,
     InvalidPartOrder,
+    InvalidRequest,
     NoSuchUpload,
 )
 from stratum.domain.events import (
@@ -197,12 +198,11 @@ def complete_upload(
 
 
 def check_stated(assembly: Assembly, checksum: Checksum | None, size_bytes: int | None) -> None:
-    """Compare what the client says of the whole object; raises BadDigest or InvalidArgument."""
+    """Compare what the client says of the whole object; raises BadDigest or InvalidRequest."""
     if size_bytes is not None and size_bytes != assembly.size_bytes:
-        raise InvalidArgument(
-            f"The parts add up to {assembly.size_bytes} bytes, not {size_bytes}",
-            "x-amz-mp-object-size",
-            str(size_bytes),
+        raise InvalidRequest(
+            f"The provided 'x-amz-mp-object-size' header value {size_bytes} does not match what was"
+            f" computed: {assembly.size_bytes}"
         )
     if checksum is None:
         return

@@ -104,6 +104,21 @@ def test_directories_are_synchronised_both_ways(aws, tmp_path, bucket):
     assert f"upload: back/new to s3://{bucket}/there/new" in printed
 
 
+def test_an_empty_file_does_not_hold_up_the_next(aws, tmp_path, bucket):
+    """awscli takes a final answer to `Expect: 100-continue` for that of the next request, too, if
+    the connection stays open: an empty body must be asked for like any other."""
+    (tmp_path / "config").write_text("[default]\ns3 =\n  max_concurrent_requests = 1\n")
+    aws.environment["AWS_CONFIG_FILE"] = str(tmp_path / "config")
+    aws.environment["AWS_MAX_ATTEMPTS"] = "1"
+    for name, body in (("1", b""), ("2", b"two"), ("3", b""), ("4", b"four")):
+        file = tmp_path / "here" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(body)
+    aws("s3", "sync", "--cli-read-timeout", "20", "here", f"s3://{bucket}")
+    listed = aws("s3", "ls", f"s3://{bucket}")
+    assert [line.split()[2] for line in listed.splitlines()] == ["0", "3", "0", "4"]
+
+
 def test_a_url_for_somebody_without_credentials(aws, tmp_path, bucket):
     (tmp_path / "file").write_bytes(b"for you")
     (tmp_path / "config").write_text("[default]\ns3 =\n  signature_version = s3v4\n")

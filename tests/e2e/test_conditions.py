@@ -5,9 +5,8 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from botocore.exceptions import ClientError
 
-from tests.support.refusals import refused
+from tests.support.refusals import outcome, refused
 
 OTHER_ETAG = '"0123456789abcdef0123456789abcdef"'
 WRITERS = 8
@@ -106,39 +105,29 @@ def test_one_of_many_racing_writers_wins(s3, bucket, size):
 
     def write(number):
         start.wait()
-        try:
-            s3.put_object(Bucket=bucket, Key="prize", Body=bytes([number]) * size, IfNoneMatch="*")
-        except ClientError as error:
-            assert error.response["Error"]["Code"] == "PreconditionFailed"
-            return None
-        return number
+        body = bytes([number]) * size
+        return outcome(s3.put_object, Bucket=bucket, Key="prize", Body=body, IfNoneMatch="*")
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        winners = [won for won in pool.map(write, range(WRITERS)) if won is not None]
-    assert len(winners) == 1
-    assert s3.get_object(Bucket=bucket, Key="prize")["Body"].read() == bytes(winners) * size
+        outcomes = list(pool.map(write, range(WRITERS)))
+    assert sorted(outcomes) == ["", *["PreconditionFailed"] * (WRITERS - 1)]
+    winner = outcomes.index("")
+    assert s3.get_object(Bucket=bucket, Key="prize")["Body"].read() == bytes([winner]) * size
 
 
 def test_counting_with_if_match_loses_no_increment(s3, bucket):
     """Optimistic locking: read, add one, write back If-Match, again when somebody was faster."""
     s3.put_object(Bucket=bucket, Key="counter", Body=b"0")
 
+    def add_one():
+        got = s3.get_object(Bucket=bucket, Key="counter")
+        body = str(int(got["Body"].read()) + 1).encode()
+        return outcome(s3.put_object, Bucket=bucket, Key="counter", Body=body, IfMatch=got["ETag"])
+
     def add_five(_):
         for _ in range(5):
-            while True:
-                got = s3.get_object(Bucket=bucket, Key="counter")
-                number = int(got["Body"].read()) + 1
-                try:
-                    s3.put_object(
-                        Bucket=bucket,
-                        Key="counter",
-                        Body=str(number).encode(),
-                        IfMatch=got["ETag"],
-                    )
-                except ClientError as error:
-                    assert error.response["Error"]["Code"] == "PreconditionFailed"
-                else:
-                    break
+            while ended := add_one():
+                assert ended == "PreconditionFailed"
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add_five, range(4)))

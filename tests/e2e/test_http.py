@@ -70,21 +70,35 @@ def test_a_large_refused_body_still_gets_its_answer(server):
     assert headers["connection"] == "close"
 
 
-@pytest.mark.parametrize(("exists", "line"), [(True, b"HTTP/1.1 100 "), (False, b"HTTP/1.1 404 ")])
-def test_continue_is_only_said_when_the_body_is_wanted(server, bucket, exists, line):
-    path, body = f"/{bucket if exists else 'missing-bucket'}/k", b"the body"
-    headers = {
-        **server.signed("PUT", path, body),
-        "content-length": str(len(body)),
-        "expect": "100-continue",
-    }
+def expecting(server, path, body):
+    """The head of a PUT that waits for 100 Continue."""
+    length = {"content-length": str(len(body)), "expect": "100-continue"}
+    return raw_head("PUT", path, {**server.signed("PUT", path, body), **length})
+
+
+@pytest.mark.parametrize("body", [b"the body", b""])
+def test_a_wanted_body_is_asked_for(server, bucket, body):
     with socket.create_connection(server.address, timeout=LIMIT_S) as sock:
-        sock.sendall(raw_head("PUT", path, headers))
-        answer = sock.recv(65536)
-        assert answer.startswith(line)
-        if exists:
+        for _ in range(2):
+            sock.sendall(expecting(server, f"/{bucket}/k", body))
+            # One that is empty may be answered at the same time.
+            answer = sock.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
             sock.sendall(body)
-            assert sock.recv(65536).startswith(b"HTTP/1.1 200 ")
+            answer = answer.partition(b"\r\n\r\n")[2] or sock.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("body", [b"the body", b""])
+def test_a_refused_body_is_not_asked_for(server, body):
+    """And then nobody knows whether it will come, so the connection ends."""
+    with socket.create_connection(server.address, timeout=LIMIT_S) as sock:
+        sock.sendall(expecting(server, "/missing-bucket/k", body))
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"\r\nconnection: close\r\n" in answer
 
 
 def raw_head(method, path, headers):

@@ -22,3 +22,12 @@ def refused(code: str, status: int):
     answered = response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
     assert answered == (code, status), response
     refusal.response = response
+
+
+def outcome(call, *arguments, **settings) -> str:
+    """The S3 error code a call ended with; "" if it went well."""
+    try:
+        call(*arguments, **settings)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    return ""

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -253,10 +253,8 @@ def _announced(process: subprocess.Popen[bytes], announcement: str, log_path: Pa
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """End the process and its children, which share the group made for them, and reap it."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 
