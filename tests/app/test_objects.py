@@ -366,6 +366,25 @@ async def test_a_commit_that_failed_is_cleaned_up_by_the_next_start(troubled, er
     assert store.shards() == set(store.extents("k"))
 
 
+@pytest.mark.parametrize("target", [WARM, COLD])
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+async def test_a_move_is_tried_again_after_the_journal_failed(
+    autojump_clock, troubled, error, target
+):
+    """The copy of the first attempt is still there, under the name the second one needs."""
+    async with troubled.running("mover"):
+        await troubled.move("k", target)
+        troubled.journal.error = error
+        await trio.sleep(0.5)
+        troubled.journal.error = None
+        assert troubled.tier("k") is HOT
+        await troubled.settled()
+        assert troubled.tier("k") is target
+        assert trio.current_time() < 60
+    assert await troubled.get("k") == b"old"
+    assert not troubled.unpublished()
+
+
 async def test_a_decision_that_refuses_is_cleaned_up_at_once(troubled):
     troubled.journal.error = PreconditionFailed("If-Match")
     with pytest.raises(PreconditionFailed):
