@@ -3,6 +3,7 @@
 import itertools
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,30 @@ CROWD = 1_500
 _numbers = itertools.count(1)
 
 
+@contextmanager
+def temporary_folder():
+    """Not pytest's tmp_path: that is kept for later, and these are gigabytes."""
+    with tempfile.TemporaryDirectory(prefix="stratum-e2e-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def folder():
+    """An empty directory for one test."""
+    with temporary_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def module_folder():
+    """An empty directory for the tests of one file."""
+    with temporary_folder() as path:
+        yield path
+
+
 @pytest.fixture(scope="session")
 def server():
-    # Not pytest's tmp_path: that is kept, and these are gigabytes.
-    with (
-        tempfile.TemporaryDirectory(prefix="stratum-e2e-") as folder,
-        running_server(Path(folder) / "data") as running,
-    ):
+    with temporary_folder() as path, running_server(path / "data") as running:
         yield running
         assert "Traceback" not in running.log(), running.log()
 

@@ -14,11 +14,10 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def eager(tmp_path_factory):
+def eager(module_folder):
     """A server that reclaims replaced copies at once, and a client of it."""
-    folder = tmp_path_factory.mktemp("eager")
     settings = {"STRATUM_TIERING_RECLAIM_GRACE_S": "0"}
-    with running_server(folder / "data", settings) as server, server.client() as client:
+    with running_server(module_folder / "data", settings) as server, server.client() as client:
         client.create_bucket(Bucket="bucket")
         yield server, client
         assert "Traceback" not in server.log(), server.log()

@@ -14,10 +14,9 @@ THREE_DISKS = ("disk0", "disk2", "disk5")
 
 
 @pytest.fixture(scope="module")
-def harmed(tmp_path_factory):
+def harmed(module_folder):
     """A server for this file alone, since it complains loudly, and a client of it."""
-    folder = tmp_path_factory.mktemp("harmed")
-    with running_server(folder / "data") as server, server.client() as client:
+    with running_server(module_folder / "data") as server, server.client() as client:
         client.create_bucket(Bucket="bucket")
         yield server, client
 

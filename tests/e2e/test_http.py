@@ -192,8 +192,8 @@ def test_metrics_count_requests_and_bytes(server, s3, bucket):
 
 # -- under Hypercorn's own command --------------------------------------------------------------
 @pytest.mark.parametrize("stock_loop", ["0", "1"])
-def test_hypercorn_serves_the_same(tmp_path, stock_loop):
-    data = tmp_path / "data"
+def test_hypercorn_serves_the_same(folder, stock_loop):
+    data = folder / "data"
     command = [
         *(sys.executable, BIN / "hypercorn", "--worker-class", "trio", "--bind", "127.0.0.1:0"),
         "stratum.adapters.web.asgi:app",

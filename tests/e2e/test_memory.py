@@ -43,7 +43,7 @@ class RssSampler:
 
 
 @pytest.mark.slow
-def test_a_long_stream_in_little_memory(tmp_path):
+def test_a_long_stream_in_little_memory(folder):
     unit = bytearray(payload(MIB))
     sent, received = xxhash.xxh3_128(), xxhash.xxh3_128()
 
@@ -54,7 +54,7 @@ def test_a_long_stream_in_little_memory(tmp_path):
             yield unit
 
     path = "/bucket/stream"
-    with running_server(tmp_path / "data") as server, server.client() as client:
+    with running_server(folder / "data") as server, server.client() as client:
         client.create_bucket(Bucket="bucket")
         idle_bytes = server.rss_bytes()
         with server.connection() as connection:

@@ -41,8 +41,8 @@ def test_boto3_with_its_own_defaults_in_many_threads(server, bucket):
         assert list(got) == list(bodies.values())
 
 
-def test_the_transfer_manager_up_and_down(server, bucket, tmp_path):
-    source, target = tmp_path / "source", tmp_path / "target"
+def test_the_transfer_manager_up_and_down(server, bucket, folder):
+    source, target = folder / "source", folder / "target"
     write_payload_file(source, 40 * MIB + 17)
     transfer = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=8 * MIB)
     with server.client(config=Config()) as client:

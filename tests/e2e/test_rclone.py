@@ -14,7 +14,7 @@ LIMIT_S = 240
 
 
 @pytest.fixture
-def rclone(server, tmp_path):
+def rclone(server, folder):
     """Runs `rclone ARGUMENTS` with the remote `store:`; returns stdout, or stderr if it fails."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RCLONE_", "AWS_"))}
     environment = {
@@ -33,7 +33,7 @@ def rclone(server, tmp_path):
         done = subprocess.run(
             [BIN / "rclone", *arguments],
             env=environment,
-            cwd=tmp_path,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
@@ -45,7 +45,7 @@ def rclone(server, tmp_path):
 
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(folder):
     """A directory `here` with files of many names and sizes."""
     sizes = {
         "empty": 0,
@@ -57,13 +57,13 @@ def tree(tmp_path):
         "signs/percent%": 100,
     }
     for seed, (name, size) in enumerate(sizes.items()):
-        file = tmp_path / "here" / name
+        file = folder / "here" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(payload(size, seed))
     return sizes
 
 
-def test_a_tree_there_and_back(rclone, tmp_path, tree):
+def test_a_tree_there_and_back(rclone, folder, tree):
     rclone("mkdir", "store:rclone-tree")
     rclone("copy", "here", "store:rclone-tree/there")
     rclone("check", "here", "store:rclone-tree/there")
@@ -72,18 +72,18 @@ def test_a_tree_there_and_back(rclone, tmp_path, tree):
     assert {entry["Path"]: entry["Size"] for entry in listed} == tree
     rclone("copy", "store:rclone-tree/there", "back")
     for name in tree:
-        assert (tmp_path / "back" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+        assert (folder / "back" / name).read_bytes() == (folder / "here" / name).read_bytes()
     times = {entry["Path"]: entry["ModTime"][:19] for entry in listed}
     here = json.loads(rclone("lsjson", "-R", "--files-only", "here"))
     assert {entry["Path"]: entry["ModTime"][:19] for entry in here} == times
     rclone("purge", "store:rclone-tree")
 
 
-def test_a_sync_makes_them_equal(rclone, tmp_path, tree, bucket):
+def test_a_sync_makes_them_equal(rclone, folder, tree, bucket):
     rclone("sync", "here", f"store:{bucket}")
-    (tmp_path / "here" / "small.txt").write_bytes(b"changed, longer")
-    (tmp_path / "here" / "empty").unlink()
-    (tmp_path / "here" / "new").write_bytes(b"new")
+    (folder / "here" / "small.txt").write_bytes(b"changed, longer")
+    (folder / "here" / "empty").unlink()
+    (folder / "here" / "new").write_bytes(b"new")
     assert "differences found" in rclone("check", "here", f"store:{bucket}", code=1)
     rclone("sync", "here", f"store:{bucket}")
     rclone("check", "here", f"store:{bucket}")
@@ -102,11 +102,11 @@ def test_more_objects_than_one_page(rclone, crowd):
 
 
 @pytest.mark.slow
-def test_a_big_file_in_many_parts(rclone, tmp_path, bucket):
-    (tmp_path / "here").mkdir()
-    write_payload_file(tmp_path / "here" / "big", 96 * MIB + 5)
+def test_a_big_file_in_many_parts(rclone, folder, bucket):
+    (folder / "here").mkdir()
+    write_payload_file(folder / "here" / "big", 96 * MIB + 5)
     rclone("copy", "--s3-upload-cutoff", "5M", "--s3-chunk-size", "8M", "here", f"store:{bucket}")
     rclone("check", "--download", "here", f"store:{bucket}")
     rclone("copyto", f"store:{bucket}/big", f"store:{bucket}/copy")
     rclone("copy", f"store:{bucket}/copy", "back")
-    assert file_digest(tmp_path / "back" / "copy") == file_digest(tmp_path / "here" / "big")
+    assert file_digest(folder / "back" / "copy") == file_digest(folder / "here" / "big")

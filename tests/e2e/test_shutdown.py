@@ -19,9 +19,9 @@ def settings():
 
 
 @pytest.fixture
-def own(tmp_path, settings):
+def own(folder, settings):
     """A server for one test, with a bucket."""
-    with running_server(tmp_path / "data", settings) as server, server.client() as client:
+    with running_server(folder / "data", settings) as server, server.client() as client:
         client.create_bucket(Bucket="bucket")
         yield server
 

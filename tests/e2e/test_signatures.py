@@ -282,10 +282,10 @@ def test_headers_changed_on_the_way(server, bucket):
     assert code((status, body)) == (403, "AccessDenied")
 
 
-def test_buckets_as_host_names(tmp_path):
+def test_buckets_as_host_names(folder):
     """Virtual-host style; `*.localhost` need not resolve, since we connect by address."""
     settings = {"STRATUM_SERVER_DOMAINS": "s3.example.test, localhost"}
-    with running_server(tmp_path / "data", settings) as server:
+    with running_server(folder / "data", settings) as server:
         with server.client() as client:
             client.create_bucket(Bucket="my.bucket")
             client.create_bucket(Bucket="second")

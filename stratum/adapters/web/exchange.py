@@ -64,7 +64,9 @@ class Exchange:
         self._is_draining = is_draining
         self._decoder = ChunkedDecoder() if head.body_length is None else None
         self._left_to_read = head.body_length or 0
-        self._continue_due = head.expects_continue and head.body_length != 0
+        # An empty body, too: botocore takes a final answer in the place of 100 for that of the
+        # next request as well, unless the connection closes.
+        self._continue_due = head.expects_continue
         self._delivered = False  # the application has seen the end of the body
         self._lost = False  # the rest of the body will never come
         self._ended: trio.Event | None = None
