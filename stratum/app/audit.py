@@ -271,7 +271,6 @@ class Verifier:
                     yield Finding("remote-orphan", name, "nothing refers to it")
             except RemoteFailed as error:
                 yield Finding("remote", name, str(error))
-                return
 
     def _claim_all(self, catalog: Catalog) -> None:
         after = ""

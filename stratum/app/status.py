@@ -57,10 +57,12 @@ async def status(
         lambda catalog: len(catalog.garbage(1 << 60, GARBAGE_COUNTED_MAX))
     )
     head = await journal.head()
-    tiers = [
-        await _local(tier, members, totals.get(tier, NOTHING), profile)
-        for tier, members in disks.items()
-    ]
+    labels = await journal.query(lambda catalog: catalog.disks())
+    known = {(label.tier, label.index): label.disk_id for label in labels}
+    tiers = []
+    for tier, members in disks.items():
+        found = [await _disk(disk, known.get((tier, index))) for index, disk in enumerate(members)]
+        tiers.append(_local(tier, found, totals.get(tier, NOTHING), profile))
     if remote is not None:
         held = totals.get(Tier.COLD, NOTHING)
         tiers.append(
@@ -73,10 +75,9 @@ NOTHING = TierTotals(0, 0, {})
 GARBAGE_COUNTED_MAX = 100_000
 
 
-async def _local(
-    tier: Tier, members: Sequence[ShardStore], held: TierTotals, profile: ErasureProfile
+def _local(
+    tier: Tier, found: Sequence[DiskStatus], held: TierTotals, profile: ErasureProfile
 ) -> TierStatus:
-    found = [await _disk(disk) for disk in members]
     down = sum(1 for disk in found if disk.state != "online")
     # Which shards a volume misses is known by number only: assume the worst, that they were
     # not on the disks that are down.
@@ -101,10 +102,14 @@ async def _local(
     )
 
 
-async def _disk(disk: ShardStore) -> DiskStatus:
+async def _disk(disk: ShardStore, disk_id: str | None) -> DiskStatus:
+    """`disk_id` is that of the disk which belongs here."""
     try:
-        if await disk.label() is None:
+        label = await disk.label()
+        if label is None:
             return DiskStatus(disk.path, "missing", 0, 0, 0)
+        if label.get("disk_id") != disk_id:
+            return DiskStatus(disk.path, "another disk than the one that belongs here", 0, 0, 0)
         usage = await disk.usage()
     except DiskFailed as error:
         return DiskStatus(disk.path, str(error), 0, 0, 0)

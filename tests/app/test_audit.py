@@ -3,7 +3,9 @@ else, also beside a store at work."""
 
 import pytest
 
+from stratum.adapters.master_keys import Keyring, MasterKey
 from stratum.adapters.memory_journal import MemoryJournal
+from stratum.adapters.sealed_remote import SealedRemote
 from stratum.app.audit import Filter, Verifier, as_document, as_line, events
 from stratum.domain.names import Tier
 from stratum.domain.object import Target
@@ -144,6 +146,35 @@ async def test_the_remote_tier_is_checked(autojump_clock):
         ("remote-orphan", "volumes/00/unknown"),
         ("remote-size", f"{BUCKET}/b/1"),
     ]
+
+
+async def test_a_sealed_remote(autojump_clock):
+    """Sizes are those the journal knows; what can't be opened is reported, each for itself."""
+    store = await filled()
+    inner = store.remote
+    key = MasterKey(bytes(32))
+    store.remote = SealedRemote(inner, Keyring([key], "the file"))
+    store.datapath._remote = store.remote
+    async with store.running("mover"):
+        for name in ("a/1", "b/1"):
+            await store.move(name, COLD)
+        await store.settled()
+    assert await store.findings() == []
+    first, second = (store.volume(name).location.remote.name for name in ("a/1", "b/1"))
+    del inner._objects[first][-1]
+    inner._objects["volumes/00/junk"] = bytearray(1000)
+    inner._objects["volumes/01/stolen"] = bytearray(inner._objects[second])
+    store.remote = SealedRemote(inner, Keyring([key], "the file"))
+    found = {finding.subject: finding for finding in await store.findings()}
+    assert {subject: finding.kind for subject, finding in found.items()} == {
+        f"{BUCKET}/a/1": "remote-size",
+        "volumes/00/junk": "remote",
+        "volumes/01/stolen": "remote",
+    }
+    store.remote = SealedRemote(inner, Keyring([], "the file"))
+    missing = [finding for finding in await store.findings() if finding.subject == f"{BUCKET}/b/1"]
+    assert [finding.kind for finding in missing] == ["remote"]
+    assert f"master key {key.id.hex()}, which is not in the file" in missing[0].detail
 
 
 async def test_a_remote_that_does_not_answer(autojump_clock):

@@ -286,3 +286,32 @@ async def cancelled_at_step(number: int, act) -> bool:
         finally:
             trio.lowlevel.remove_instrument(instrument)
     return instrument.steps < number
+
+
+class CrashAtStep(trio.abc.Instrument):
+    """Takes what a new process would find, before a step of the scheduler."""
+
+    def __init__(self, store, number, scope):
+        self.steps = 0
+        self.after = None
+        self._store, self._number, self._scope = store, number, scope
+
+    def before_task_step(self, task):
+        self.steps += 1
+        if self.steps == self._number:
+            self.after = self._store.restarted()
+            self._scope.cancel()
+
+
+async def crashed_before_step(store, step, act):
+    """The store as found after a crash before a step of `act()`; None if that had ended."""
+    with trio.CancelScope() as scope:
+        crash = CrashAtStep(store, step, scope)
+        trio.lowlevel.add_instrument(crash)
+        try:
+            await act()
+        except DiskFailed:
+            assert crash.after is not None  # from the disks before the crash
+        finally:
+            trio.lowlevel.remove_instrument(crash)
+    return crash.after

@@ -1,0 +1,40 @@
+"""kill -9 under load, on real files: what was acknowledged is there, and nothing else is left.
+
+`python -m tests.crash.soak` does the same for longer.
+"""
+
+import pytest
+
+from tests.support.crash_run import MOVING, SETTINGS, CrashRun, remote_settings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_acknowledged_writes_survive_a_kill(tmp_path, seed):
+    run = CrashRun(tmp_path / "data", seed)
+    run.kill_under_load()
+    if seed == 1:
+        run.kill_while_starting(0.7)
+    outcome = run.verify()
+    assert outcome.acknowledged >= 3
+    assert outcome.keys == 40
+
+
+@pytest.mark.parametrize("seed", [3])
+def test_acknowledged_writes_survive_a_kill_while_volumes_move(tmp_path, seed):
+    run = CrashRun(tmp_path / "data", seed, SETTINGS | MOVING)
+    run.kill_under_load()
+    run.verify()
+    run.kill_under_load()
+    assert run.verify().moves > 0
+
+
+@pytest.mark.parametrize("seed", [4])
+def test_acknowledged_writes_survive_a_kill_while_volumes_move_to_a_remote(tmp_path, seed):
+    with remote_settings() as remote:
+        run = CrashRun(tmp_path / "data", seed, SETTINGS | MOVING | remote)
+        run.kill_under_load()
+        run.verify()
+        run.kill_under_load()
+        assert run.verify().moves > 0
