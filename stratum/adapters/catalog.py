@@ -15,7 +15,7 @@ from typing import Any
 from stratum.adapters.catalog_listing import BYTES_END, list_objects
 from stratum.adapters.projection import CHECKSUMS, DETAILS, LOCATION, METADATA, NUMBERS, PENDING
 from stratum.adapters.sqlite_connection import meaning_of
-from stratum.domain.catalog import Bucket, DiskLabel, ListedObject, TierTotals
+from stratum.domain.catalog import Bucket, DiskLabel, ListedObject, TierTotals, copy_key
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
 from stratum.domain.listing import ListRequest, Page, Position, after_prefix, paginate
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
@@ -166,11 +166,15 @@ class SqliteCatalog:
             _volume(*row) for row in self._rows(f"{_VOLUME} WHERE pending IS NOT NULL ORDER BY id")
         ]
 
-    def garbage(self, freed_before_ms: int, limit: int) -> Sequence[Garbage]:
+    def garbage(
+        self, freed_before_ms: int, limit: int, after: Garbage | None = None
+    ) -> Sequence[Garbage]:
+        behind = (after.freed_at_ms, copy_key(after.location)) if after else (-1, "")
         rows = self._rows(
-            "SELECT location, freed_at_ms FROM garbage WHERE freed_at_ms<=?"
+            "SELECT location, freed_at_ms FROM garbage"
+            " WHERE freed_at_ms<=? AND (freed_at_ms, copy) > (?,?)"
             " ORDER BY freed_at_ms, copy LIMIT ?",
-            (freed_before_ms, limit),
+            (freed_before_ms, *behind, limit),
         )
         return [Garbage(LOCATION.decode(location), freed_at_ms) for location, freed_at_ms in rows]
 

@@ -118,10 +118,13 @@ class MemoryCatalog:
         pending = (volume for volume in self._volumes.values() if volume.pending is not None)
         return sorted(pending, key=lambda volume: volume.id)
 
-    def garbage(self, freed_before_ms: int, limit: int) -> Sequence[Garbage]:
+    def garbage(
+        self, freed_before_ms: int, limit: int, after: Garbage | None = None
+    ) -> Sequence[Garbage]:
         old = [each for each in self._garbage.values() if each.freed_at_ms <= freed_before_ms]
-        old.sort(key=lambda each: (each.freed_at_ms, copy_key(each.location)))
-        return old[:limit]
+        if after is not None:
+            old = [each for each in old if _waiting(each) > _waiting(after)]
+        return sorted(old, key=_waiting)[:limit]
 
     def totals(self) -> dict[Tier, TierTotals]:
         totals = {}
@@ -330,3 +333,7 @@ _APPLY: dict[type, Callable[[MemoryCatalog, Recorded, Any], None]] = {
     DiskAdded: MemoryCatalog._disk_added,
     PricesAdopted: MemoryCatalog._prices_adopted,
 }
+
+
+def _waiting(garbage: Garbage) -> tuple[int, str]:
+    return garbage.freed_at_ms, copy_key(garbage.location)

@@ -28,8 +28,8 @@ PAUSE_MIN_S = 0.05
 PAUSE_MAX_S = 60.0
 BACKOFF_FIRST_S = 5.0
 BACKOFF_MAX_S = 600.0
-HELD_BACK_MAX = 2000
-"""Copies that wait for readers, or for a disk or remote that fails, while others pass them."""
+HELD_BACK_MAX = 100_000
+"""Copies whose next attempt is remembered; of more, the longest remembered are tried earlier."""
 
 log = logging.getLogger("stratum.reclaimer")
 
@@ -49,25 +49,28 @@ class Reclaimer:
         self._now_ms = now_ms
         self._grace_ms = round(grace_s * 1000)
         self._held_back: dict[str, _HeldBack] = {}
+        # Where the pass over all garbage is: copies that can't be deleted yet (readers, a disk or
+        # remote that fails) must not hide those behind them.
+        self._passed: Garbage | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Reclaim until cancelled."""
         task_status.started()
         while True:
             try:
-                reclaimed = await self.reclaim()
-                pause_s = 0.0 if reclaimed else await self._pause_s()
+                await self.reclaim()
+                pause_s = 0.0 if self._passed else await self._pause_s()
             except StratumError as error:
                 log.warning("reclaiming pauses: %s", error)
                 pause_s = BACKOFF_FIRST_S
             await trio.sleep(pause_s)
 
     async def reclaim(self) -> int:
-        """Delete copies past their grace period, at most BATCH_COPIES; return how many."""
+        """Look at the next BATCH_COPIES past their grace period and delete those that can be;
+        return how many."""
         now_ms = self._now_ms()
-        garbage = await self._garbage(now_ms - self._grace_ms, BATCH_COPIES)
-        keys = {copy_key(copy.location) for copy in garbage}
-        self._held_back = {key: held for key, held in self._held_back.items() if key in keys}
+        garbage = await self._garbage(now_ms - self._grace_ms, BATCH_COPIES, self._passed)
+        self._passed = garbage[-1] if len(garbage) == BATCH_COPIES else None
         ready = [
             copy.location
             for copy in garbage
@@ -76,7 +79,7 @@ class Reclaimer:
         deleted: list[Location] = []
         turns = trio.Semaphore(DELETES_AT_ONCE)
         async with trio.open_nursery() as nursery:
-            for location in ready[:BATCH_COPIES]:
+            for location in ready:
                 nursery.start_soon(self._delete, location, turns, deleted)
         if deleted:
             copies = tuple(name for location in deleted for name in _names(location))
@@ -93,41 +96,47 @@ class Reclaimer:
             except StratumError as error:
                 failures = self._held_back[key].failures if key in self._held_back else 0
                 backoff_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2.0 ** min(failures, 16))
-                until_ms = self._now_ms() + round(backoff_s * 1000)
-                self._held_back[key] = _HeldBack(failures + 1, until_ms)
-                log.warning("copy %s in %s not deleted: %s", key, location.tier, error)
+                self._hold_back(key, failures + 1, backoff_s)
+                if not failures:
+                    log.warning("copy %s in %s not deleted: %s", key, location.tier, error)
             else:
+                self._held_back.pop(key, None)
                 deleted.append(location)
 
     def _is_read(self, location: Location, now_ms: int) -> bool:
         """Whether somebody still reads a copy; it is then held back for a while."""
         if not self._datapath.in_use(location):
             return False
-        until_ms = now_ms + round(BACKOFF_FIRST_S * 1000)
-        self._held_back[copy_key(location)] = _HeldBack(0, until_ms)
+        self._hold_back(copy_key(location), 0, BACKOFF_FIRST_S)
         return True
+
+    def _hold_back(self, key: str, failures: int, pause_s: float) -> None:
+        self._held_back.pop(key, None)
+        if len(self._held_back) >= HELD_BACK_MAX:
+            del self._held_back[next(iter(self._held_back))]
+        self._held_back[key] = _HeldBack(failures, self._now_ms() + round(pause_s * 1000))
 
     def _ready_at_ms(self, copy: Garbage) -> int:
         held = self._held_back.get(copy_key(copy.location))
         return held.until_ms if held else copy.freed_at_ms + self._grace_ms
 
-    async def _garbage(self, freed_before_ms: int, limit: int) -> Sequence[Garbage]:
-        """The oldest copies, with room for those held back: they must not hide the others."""
-        limit += min(len(self._held_back), HELD_BACK_MAX)
-
+    async def _garbage(
+        self, freed_before_ms: int, limit: int, after: Garbage | None = None
+    ) -> Sequence[Garbage]:
         def question(catalog: Catalog) -> Sequence[Garbage]:
-            return catalog.garbage(freed_before_ms, limit)
+            return catalog.garbage(freed_before_ms, limit, after)
 
         return await self._journal.query(question)
 
     async def _pause_s(self) -> float:
         """Until the next copy is ready."""
         now_ms = self._now_ms()
-        waiting = await self._garbage(now_ms + 1, 1)
-        pauses = [(self._ready_at_ms(copy) - now_ms) / 1000 for copy in waiting]
+        oldest = await self._garbage(now_ms, 1)
+        ready_ms = [self._ready_at_ms(copy) for copy in oldest]
+        ready_ms += [held.until_ms for held in self._held_back.values()]
         # With nothing waiting, the first copy freed from now on is due a grace period later.
-        pause_s = min([self._grace_ms / 1000, PAUSE_MAX_S, *pauses])
-        return max(PAUSE_MIN_S, pause_s)
+        pauses = [(at_ms - now_ms) / 1000 for at_ms in ready_ms]
+        return max(PAUSE_MIN_S, min([self._grace_ms / 1000, PAUSE_MAX_S, *pauses]))
 
 
 def _reclaimed(catalog: Catalog, *, copies: tuple[str, ...]) -> Sequence[CopiesReclaimed]:

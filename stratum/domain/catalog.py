@@ -102,8 +102,10 @@ class Placements(Protocol):
 
     def pending_moves(self) -> Sequence[Volume]: ...
 
-    def garbage(self, freed_before_ms: int, limit: int) -> Sequence[Garbage]:
-        """Copies to delete, longest waiting first."""
+    def garbage(
+        self, freed_before_ms: int, limit: int, after: Garbage | None = None
+    ) -> Sequence[Garbage]:
+        """Copies freed at or before a time, longest waiting first; only those behind `after`."""
         ...
 
     def totals(self) -> dict[Tier, TierTotals]: ...

@@ -117,3 +117,22 @@ async def test_it_sleeps_when_there_is_nothing_to_do(autojump_clock):
     async with world.running("reclaimer"):
         await trio.sleep(3600)
     assert len(queries) <= 2 * 61
+
+
+async def test_a_missing_disk_holds_up_nothing_on_the_others(autojump_clock, monkeypatch):
+    """However many copies wait for it: the five other disks must not fill up with their shards."""
+    monkeypatch.setattr(reclaimer, "BATCH_COPIES", 4)
+    world = World(enabled=False, grace_s=1)
+    async with world.running("reclaimer"):
+        olds = [await world.put(f"k{number}", CONTENT) for number in range(11)]
+        missing, *others = world.disks[HOT]
+        missing.fail("pulled")
+        for old in olds:
+            await world.objects.delete(ALICE, Target(BUCKET, old.key))
+        await trio.sleep(60)
+        assert [[name async for name in disk.names()] for disk in others] == [[]] * 5
+        assert len(world.journal.catalog.garbage(10**15, 100)) == 11
+        missing.recover()
+        await trio.sleep(reclaimer.BACKOFF_MAX_S + 10)
+        assert await world.stored() == set()
+        assert not world.journal.catalog.garbage(10**15, 100)

@@ -420,3 +420,19 @@ def test_every_table_is_compared():
     with closing(database()) as connection:
         names = connection.execute("SELECT name FROM sqlite_schema WHERE type='table'").fetchall()
     assert {name for (name,) in names} == set(TABLES)
+
+
+def test_garbage_is_read_page_by_page(filled):
+    for number in range(1, 6):
+        filled.tell(committed(number), at_ms=100)
+        filled.tell(
+            VersionRemoved(volume_id(number), "alpha", "a", "null", "deleted"),
+            at_ms=200 + number // 2,
+        )
+    catalog = filled.catalog
+    everything = list(catalog.garbage(10**15, 100))
+    assert len(everything) == 5
+    paged = []
+    while page := catalog.garbage(10**15, 2, paged[-1] if paged else None):
+        paged += page
+    assert paged == everything
