@@ -74,7 +74,8 @@ def meaning_of(error: Exception) -> StratumError:
     code = getattr(cause, "sqlite_errorname", "") or ""
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Unavailable(f"The journal is locked by another program: {error}")
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    is_unreadable = isinstance(cause, sqlite3.OperationalError) and "decode" in str(cause)
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or is_unreadable:
         return JournalCorrupt(f"The journal's database is damaged: {error}")
     if code.startswith("SQLITE_CONSTRAINT"):
         return Conflict(f"The event contradicts one that is there already: {error}")

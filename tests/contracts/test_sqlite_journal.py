@@ -19,6 +19,7 @@ from stratum.adapters.catalog import SqliteCatalog
 from stratum.adapters.journal import open_journal
 from stratum.adapters.journal_reader import open_journal_readonly
 from stratum.adapters.rebuild import opened_catalog
+from stratum.adapters.sqlite_connection import meaning_of
 from stratum.domain.errors import (
     Conflict,
     DiskFailed,
@@ -451,3 +452,12 @@ async def test_a_duplicate_id_is_the_recorders_integrity_error(path):
             await put(journal, 1)
         assert "UNIQUE" in str(caught.value)
         assert isinstance(journal.catalog, SqliteCatalog)
+
+
+def test_text_that_is_none_means_a_damaged_journal():
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t(topic TEXT)")
+        connection.execute("INSERT INTO t VALUES (CAST(x'ff' AS TEXT))")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            connection.execute("SELECT topic FROM t").fetchall()
+    assert isinstance(meaning_of(caught.value), JournalCorrupt)

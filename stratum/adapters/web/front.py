@@ -20,6 +20,7 @@ from stratum.adapters.s3.routing import Target, resolve
 from stratum.adapters.s3.sigv4 import SecretFor, authenticate
 from stratum.adapters.web.asgi_types import AsgiApp, Receive, Scope, Send
 from stratum.adapters.web.body import Body
+from stratum.adapters.web.http_errors import ClientDisconnected
 from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.metrics import Metrics
 from stratum.domain.errors import AccessDenied, IncompleteBody, StratumError
@@ -150,8 +151,13 @@ async def _send(send: Send, method: str, response: S3Response, common: dict[str,
     }
     await send(start)
     if response.pieces is not None and method != "HEAD":
-        async for piece in response.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        try:
+            async for piece in response.pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except StratumError as error:
+            # The status is out. Only a connection cut short tells the client.
+            log.warning("request %s broken off: %s", common["x-amz-request-id"], error)
+            raise ClientDisconnected("the answer could not be completed") from None
     body = b"" if method == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
