@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -30,7 +31,7 @@ from stratum.app import explain as explaining
 from stratum.app import status as reporting
 from stratum.app.config import Config
 from stratum.app.rederive import rederive
-from stratum.domain.errors import InvalidArgument
+from stratum.domain.errors import InvalidArgument, JournalCorrupt
 from stratum.domain.names import BucketName, ObjectKey, bucket_name, object_key
 from stratum.ports import RemoteStore
 
@@ -46,7 +47,7 @@ async def serve(config: Config, options: argparse.Namespace) -> int:
         print(f"root credentials written to {root.path}", flush=True)
     elif root.path:
         print(f"root credentials are in {root.path}", flush=True)
-    application = compose.make_application(config, root)
+    application = compose.make_application(config, root, partial(print, flush=True))
     stopping = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
@@ -146,15 +147,14 @@ async def audit(config: Config, options: argparse.Namespace) -> int:
 
 
 async def _verify(config: Config, journal: JournalReader, form: str) -> int:
-    with tempfile.TemporaryDirectory(prefix="stratum-audit-") as folder:
-        differences = await journal.compare(Path(folder) / "rebuilt.db")
+    differences = await _differences(journal)
     found = 0
     async with _remote(config) as remote:
         verifier = auditing.Verifier(
             journal,
             compose.open_disks(config),
             remote,
-            [_difference(difference) for difference in differences],
+            differences,
         )
         async with aclosing(verifier.findings()) as findings:
             async for finding in findings:
@@ -167,6 +167,17 @@ async def _verify(config: Config, journal: JournalReader, form: str) -> int:
     if form == "text":
         print(f"{head.seq} events and {verifier.volumes} volumes checked: {found} findings")
     return EXIT_FINDINGS if found else 0
+
+
+async def _differences(journal: JournalReader) -> list[str]:
+    """What is wrong with the catalog. Events that can't be read are no reason to stop here: the
+    audit goes on to say what else there is."""
+    with tempfile.TemporaryDirectory(prefix="stratum-audit-") as folder:
+        try:
+            differences = await journal.compare(Path(folder) / "rebuilt.db")
+        except JournalCorrupt as error:
+            return [f"it can't be compared with the events: {error}"]
+    return [_difference(difference) for difference in differences]
 
 
 async def replay(config: Config, options: argparse.Namespace) -> int:
@@ -259,7 +270,7 @@ async def tier_move(config: Config, options: argparse.Namespace) -> int:
 # -- arguments and output -----------------------------------------------------------------------
 @asynccontextmanager
 async def _remote(config: Config) -> AsyncIterator[RemoteStore | None]:
-    async with compose.open_remote_of(config.remote) as remote:
+    async with compose.open_remote_of(config) as remote:
         yield remote
 
 

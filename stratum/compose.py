@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import time
 import tomllib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,10 +24,12 @@ from stratum.adapters.access_log import open_access_log
 from stratum.adapters.disk import DirectoryDisk
 from stratum.adapters.identity import ROOT, RootCredentials, uuid7_source
 from stratum.adapters.journal import open_journal
+from stratum.adapters.master_keys import has_plain_copies, load_keyring, prepare_keys
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
 from stratum.adapters.s3_client import Credentials
+from stratum.adapters.sealed_remote import SealedRemote
 from stratum.adapters.web.asgi_types import AsgiApp
 from stratum.adapters.web.control import Commands, make_control
 from stratum.adapters.web.front import Access, Front
@@ -36,8 +39,8 @@ from stratum.adapters.web.metrics import Metrics
 from stratum.adapters.workers import open_codec
 from stratum.app.accesses import AccessRecorder
 from stratum.app.buckets import Buckets
-from stratum.app.config import Config, RemoteConfig
-from stratum.app.datapath import DataPath
+from stratum.app.config import Config
+from stratum.app.datapath import REMOTE_MAGIC, DataPath
 from stratum.app.mover import Mover
 from stratum.app.objects import Objects
 from stratum.app.reclaimer import Reclaimer
@@ -57,6 +60,8 @@ from stratum.domain.volume import Extent
 from stratum.ports import Codec, Journal, RemoteStore, ShardStore
 
 log = logging.getLogger("stratum")
+
+Announce = Callable[[str], None]
 
 POLICIES: Mapping[str, Policy] = {BreakEven.name: BreakEven()}
 """All policies whose decisions can be derived again, by name and version."""
@@ -106,29 +111,53 @@ def load_prices(config: Config) -> PriceList:
 
 
 @asynccontextmanager
-async def open_remote_of(config: RemoteConfig | None) -> AsyncIterator[RemoteStore | None]:
-    """The cold tier, None without one."""
-    if config is None:
+async def open_remote_of(config: Config) -> AsyncIterator[RemoteStore | None]:
+    """The cold tier, None without one. Raises InvalidConfig if its keys can't be read."""
+    cold = config.remote
+    if cold is None:
         yield None
         return
     remote = S3Remote(
-        config.endpoint,
-        config.bucket,
-        Credentials(config.access_key_id, config.secret_access_key),
-        prefix=config.prefix,
-        region=config.region,
+        cold.endpoint,
+        cold.bucket,
+        Credentials(cold.access_key_id, cold.secret_access_key),
+        prefix=cold.prefix,
+        region=cold.region,
         now_ms=now_ms,
         random=Random().random,  # noqa: S311  (spreads retries, no secret)
     )
+    may_be_plain = not cold.encrypt or has_plain_copies(config.data)
     try:
-        yield remote
+        yield SealedRemote(
+            remote,
+            load_keyring(config.data, os.environ),
+            sealing=cold.encrypt,
+            plain_magic=REMOTE_MAGIC if may_be_plain else None,
+        )
     finally:
         await remote.aclose()
 
 
 @asynccontextmanager
-async def open_stratum(config: Config) -> AsyncIterator[Stratum]:
-    """Open the store: recover, then start what runs in the background; close in reverse."""
+async def _own_cold_tier(
+    config: Config, journal: Journal, announce: Announce
+) -> AsyncIterator[RemoteStore | None]:
+    """The cold tier of the server, which makes the master key if there is none yet."""
+    if config.remote is not None:
+        held = journal.catalog.totals().get(Tier.COLD)
+        in_use = held is not None and held.volumes > 0
+        sealing = config.remote.encrypt
+        announce(prepare_keys(config.data, os.environ, sealing=sealing, in_use=in_use))
+    async with open_remote_of(config) as remote:
+        yield remote
+
+
+@asynccontextmanager
+async def open_stratum(config: Config, announce: Announce = log.warning) -> AsyncIterator[Stratum]:
+    """Open the store: recover, then start what runs in the background; close in reverse.
+
+    `announce` is told what the operator must know, one sentence each.
+    """
     new_id = uuid7_source(now_ms)
     metrics = Metrics()
     disks = open_disks(config)
@@ -136,7 +165,7 @@ async def open_stratum(config: Config) -> AsyncIterator[Stratum]:
     async with (
         open_journal(config.journal, now_ms) as journal,
         open_access_log(config.access_log) as access_log,
-        open_remote_of(config.remote) as remote,
+        _own_cold_tier(config, journal, announce) as remote,
         open_codec(workers=_workers(config), buffers=config.buffers) as codec,
         trio.open_nursery() as background,
     ):
@@ -289,12 +318,14 @@ def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
     )
 
 
-def make_application(config: Config, root: RootCredentials) -> Lifespan:
+def make_application(
+    config: Config, root: RootCredentials, announce: Announce = log.warning
+) -> Lifespan:
     """The whole server as an ASGI application: its lifespan opens and closes the store."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[AsgiApp]:
-        async with open_stratum(config) as stratum:
+        async with open_stratum(config, announce) as stratum:
             yield make_front(stratum, root)
 
     return Lifespan(opened)

@@ -20,6 +20,7 @@ import trio
 
 from stratum.adapters.http_client import CONNECTIONS_MAX, Connect
 from stratum.adapters.http_connection import HttpFailed, Timeouts, Upload
+from stratum.adapters.pieces import Pieces
 from stratum.adapters.remote_s3_download import Download
 from stratum.adapters.remote_s3_xml import parse_listing, parse_upload_id, render_parts
 from stratum.adapters.s3_client import Credentials, Refused, S3Client
@@ -102,9 +103,9 @@ class S3Remote:
                 await self._client.request("PUT", key, body=Upload(size_bytes, body))
             else:
                 whole = bytearray(size_bytes)
-                feed = _Feed(body)
-                await feed.fill(memoryview(whole))
-                await feed.expect_end()
+                pieces = Pieces(body)
+                await _fill(pieces, memoryview(whole))
+                await _expect_end(pieces)
                 await self._client.request("PUT", key, body=whole)
 
     @asynccontextmanager
@@ -202,17 +203,17 @@ class S3Remote:
     ) -> list[str]:
         part_size_bytes = max(self._part_size_bytes, -(-size_bytes // PARTS_MAX))
         buffer = memoryview(bytearray(part_size_bytes))
-        feed = _Feed(body)
+        pieces = Pieces(body)
         etags = []
         for number, start in enumerate(range(0, size_bytes, part_size_bytes), 1):
             part = buffer[: min(part_size_bytes, size_bytes - start)]
-            await feed.fill(part)
+            await _fill(pieces, part)
             query = {"partNumber": str(number), "uploadId": upload_id}
             answer = await self._client.request("PUT", key, query=query, body=part)
             if not (etag := answer.headers.get("etag")):
                 raise Refused(f"no ETag for part {number}")
             etags.append(etag)
-        await feed.expect_end()
+        await _expect_end(pieces)
         return etags
 
     async def _complete(self, key: str, upload_id: str, size_bytes: int, etags: list[str]) -> None:
@@ -226,36 +227,14 @@ class S3Remote:
                 raise
 
 
-class _Feed:
-    """Cuts the pieces of a body anew. Raises Refused when there are too few or too many bytes."""
+async def _fill(pieces: Pieces, buffer: memoryview) -> None:
+    if await pieces.fill(buffer) < len(buffer):
+        raise Refused("the bytes to send are fewer than announced")
 
-    def __init__(self, source: AsyncIterator[Buffer]) -> None:
-        self._source = source
-        self._left = memoryview(b"")
 
-    async def fill(self, buffer: memoryview) -> None:
-        """Fill the whole buffer."""
-        done = 0
-        while done < len(buffer):
-            if not self._left:
-                self._left = await self._next()
-                if not self._left:
-                    raise Refused("the bytes to send are fewer than announced")
-            taken = self._left[: len(buffer) - done]
-            buffer[done : done + len(taken)] = taken
-            self._left = self._left[len(taken) :]
-            done += len(taken)
-
-    async def expect_end(self) -> None:
-        if self._left or await self._next():
-            raise Refused("the bytes to send are more than announced")
-
-    async def _next(self) -> memoryview:
-        """The next piece that is not empty, or an empty one at the end."""
-        async for piece in self._source:
-            if len(piece):
-                return memoryview(piece).cast("B")
-        return memoryview(b"")
+async def _expect_end(pieces: Pieces) -> None:
+    if not await pieces.at_end():
+        raise Refused("the bytes to send are more than announced")
 
 
 def _parsed(parse: Callable[[A], T], text: A) -> T:

@@ -33,6 +33,7 @@ KEYS: dict[str, tuple[Value, str]] = {
     "tiers.cold.region": ("us-east-1", "region for signing requests to the remote"),
     "tiers.cold.access_key_id": ("", "credentials for the remote"),
     "tiers.cold.secret_access_key": ("", "credentials for the remote"),
+    "tiers.cold.encrypt": (True, "encrypt what goes to the remote"),
     "erasure.data": (4, "data shards of a stripe"),
     "erasure.parity": (2, "parity shards of a stripe"),
     "erasure.write_quorum": (5, "disks that must have a shard before a write is acknowledged"),
@@ -59,6 +60,7 @@ class RemoteConfig:
     region: str
     access_key_id: str
     secret_access_key: str
+    encrypt: bool = True
 
     def __repr__(self) -> str:
         return f"RemoteConfig({self.endpoint!r}, {self.bucket!r}, {self.prefix!r})"
@@ -198,7 +200,7 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         domains=tuple(domain.lower() for domain in texts("server.domains")),
         connections_max=int(number("server.connections_max", 1, 1_000_000)),
         shutdown_grace_s=number("server.shutdown_grace_s", 0),
-        disks={tier: _disks(data, tier, texts(f"tiers.{tier}.disks"), profile) for tier in LOCAL},
+        disks=_all_disks(data, {tier: texts(f"tiers.{tier}.disks") for tier in LOCAL}, profile),
         remote=_remote(values),
         profile=profile,
         write_quorum=int(number("erasure.write_quorum", profile.data, profile.shards)),
@@ -211,11 +213,26 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         prices=data / text("tiering.prices"),
         moves=int(number("tiering.moves", 1, 64)),
         reclaim_grace_s=number("tiering.reclaim_grace_s", 0),
-        journal=Path(url.removeprefix("sqlite:///").replace("DATA", str(data), 1)),
+        journal=_journal(data, url.removeprefix("sqlite:///")),
     )
 
 
 LOCAL = (Tier.HOT, Tier.WARM)
+
+
+def _journal(data: Path, path: str) -> Path:
+    """`DATA` at the beginning stands for the data directory."""
+    return data / path.removeprefix("DATA/") if path.startswith("DATA/") else Path(path)
+
+
+def _all_disks(
+    data: Path, given: Mapping[Tier, tuple[str, ...]], profile: ErasureProfile
+) -> dict[Tier, tuple[Path, ...]]:
+    disks = {tier: _disks(data, tier, paths, profile) for tier, paths in given.items()}
+    hot, warm = ({path.resolve() for path in disks[tier]} for tier in LOCAL)
+    if hot & warm:
+        raise InvalidConfig(f"tiers: {min(hot & warm)} is listed as a disk of both tiers")
+    return disks
 
 
 def _listen(text: str) -> str:
@@ -260,4 +277,4 @@ def _remote(values: Mapping[str, Value]) -> RemoteConfig | None:
     for name in ("bucket", "access_key_id", "secret_access_key"):
         if not fields[name]:
             raise InvalidConfig(f"tiers.cold.{name}: needed with tiers.cold.endpoint")
-    return RemoteConfig(**fields)
+    return RemoteConfig(**fields, encrypt=bool(values["tiers.cold.encrypt"]))

@@ -1,17 +1,19 @@
-"""The contract of RemoteStore, passed by every implementation; S3Remote against moto."""
+"""The contract of RemoteStore, passed by each implementation and by encryption over it."""
 
 import itertools
 import os
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import trio
 
+from stratum.adapters.master_keys import Keyring, MasterKey
 from stratum.adapters.memory_remote import MemoryRemote
 from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3_client import Credentials
+from stratum.adapters.sealed_remote import SealedRemote
 from stratum.domain.errors import RemoteFailed
 from tests.support.moto_server import (
     ACCESS_KEY_ID,
@@ -68,23 +70,31 @@ async def moto(endpoint, boto3_s3, request):
         yield MotoBucket(remote, boto3_s3, bucket)
 
 
-WAYS = [
-    {},  # from memory
-    {"replay_max_bytes": 0},  # as it comes
-    {"multipart_threshold_bytes": 0, "part_size_bytes": 5 * MIB},
-]
+WAYS = {
+    "from memory": {},
+    "as it comes": {"replay_max_bytes": 0},
+    "in parts": {"multipart_threshold_bytes": 0, "part_size_bytes": 5 * MIB},
+}
 
 
-@pytest.fixture(params=["memory", "in one piece", "streamed", "in parts"])
-async def remote(request, endpoint, boto3_s3):
-    if request.param == "memory":
-        yield MemoryRemote()
-        return
-    bucket = f"bucket-{next(numbers)}"
-    boto3_s3.create_bucket(Bucket=bucket)
-    options = WAYS[["in one piece", "streamed", "in parts"].index(request.param)]
-    async with aclosing(s3_remote(endpoint, bucket, prefix="p", **options)) as store:
-        yield store
+@pytest.fixture(params=[False, True], ids=["plain", "sealed"])
+def is_sealed(request):
+    return request.param
+
+
+@pytest.fixture(params=["in memory", *WAYS])
+async def remote(request, is_sealed, endpoint, boto3_s3):
+    async with AsyncExitStack() as stack:
+        if request.param == "in memory":
+            inner = MemoryRemote()
+        else:
+            bucket = f"bucket-{next(numbers)}"
+            boto3_s3.create_bucket(Bucket=bucket)
+            options = WAYS[request.param]
+            inner = s3_remote(endpoint, bucket, prefix="p", **options)
+            await stack.enter_async_context(aclosing(inner))
+        keys = Keyring([MasterKey(bytes(32))], "this test")
+        yield SealedRemote(inner, keys) if is_sealed else inner
 
 
 async def pieces(*data):
