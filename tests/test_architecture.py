@@ -12,6 +12,7 @@ ENTRY_POINTS = {
     "stratum.__main__",
     "stratum.cli",
     "stratum.commands",
+    "stratum.simulate_command",
     "stratum.adapters.web.asgi",
 }
 FILE_LINES_MAX = 400

@@ -110,8 +110,13 @@ class PriceList:
     def read_cost(self, tier: Tier, size_gb: float) -> float:
         """r_i: $ of one whole read served from a tier, waiting included."""
         price = self.of(tier)
-        wait_s = price.ttfb_s + size_gb / price.throughput_gb_per_s
-        return price.get + price.retrieval_per_gb * size_gb + self.waiting_per_s * wait_s
+        waiting = self.waiting_per_s * self.wait_s(tier, size_gb)
+        return price.get + price.retrieval_per_gb * size_gb + waiting
+
+    def wait_s(self, tier: Tier, size_gb: float) -> float:
+        """Seconds until a whole read from a tier has arrived."""
+        price = self.of(tier)
+        return price.ttfb_s + size_gb / price.throughput_gb_per_s
 
     def move_cost(self, source: Tier, target: Tier, size_gb: float) -> float:
         """m(i→j): $ to read the object from one tier and write it to another."""

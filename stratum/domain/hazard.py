@@ -1,0 +1,231 @@
+"""What the store learns about reads: per kind of object and idle age, how often a read came.
+
+An idle period begins with a write or read of an object and passes through bins of idle age until
+the next read, its deletion, or the present. A table counts, for each kind of object (cell), how
+many periods passed through a bin (N), were ended in it by a read (R) or by a deletion (D). Cells
+are nested: all objects → habit (active days and their typical distance) → and name template → and
+age and size. Each one's rates lean on its parent's as long as it has seen little itself.
+
+Counts decay with a half-life, so that yesterday's habits are forgotten. They are kept inflated by
+the weight of now instead of being multiplied down: decay then costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HOUR_S = 3600
+DAY_S = 86400
+BIN_STARTS_S: tuple[int, ...] = (
+    *(0, HOUR_S, 3 * HOUR_S, 6 * HOUR_S, 12 * HOUR_S),
+    *(
+        days * DAY_S
+        for days in (1, 2, 3, 5, 7, 10, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365, 730)
+    ),
+)
+BINS = len(BIN_STARTS_S)
+HORIZON_DAYS = 1460.0
+"""Where the last bin ends for the reckoning of costs: nothing is expected of the time after it."""
+BIN_STARTS_DAYS: tuple[float, ...] = tuple(start / DAY_S for start in BIN_STARTS_S)
+BIN_LENGTHS_DAYS: tuple[float, ...] = tuple(
+    end - start
+    for start, end in zip(BIN_STARTS_DAYS, (*BIN_STARTS_DAYS[1:], HORIZON_DAYS), strict=True)
+)
+PRIOR_EXPONENT = 0.3
+PRIOR_READS: tuple[float, ...] = tuple(
+    1 - ((1 + start) / (1 + start + length)) ** PRIOR_EXPONENT
+    for start, length in zip(BIN_STARTS_DAYS, BIN_LENGTHS_DAYS, strict=True)
+)
+"""Rate of reads per bin before anything is known: reads get rarer with idle age as a power law."""
+PRIOR_DELETES: tuple[float, ...] = (0.0,) * BINS
+SHRINKAGE = 20.0
+"""κ: the parent's rate counts like this many periods of the cell's own."""
+HALF_LIFE_DAYS = 180.0
+READS_AT = BINS
+DELETES_AT = 2 * BINS
+ACCESSES_AT = 3 * BINS
+MORE_READS_AT = ACCESSES_AT + 1
+COUNTS_PER_CELL = MORE_READS_AT + 1
+"""N, R and D of each bin, one vector after the other; then accesses, and the reads that followed
+the first read of an access."""
+
+ACTIVE_DAYS_FROM = (1, 2, 3, 6)
+GAPS_FROM_DAYS = (1.5, 5.0, 14.0, 40.0, 100.0)
+AGES_FROM_S = (2 * DAY_S, 14 * DAY_S, 60 * DAY_S, 240 * DAY_S)
+SIZES_FROM_BYTES = (128 * 1024, 4 * 1024**2, 64 * 1024**2)
+LOG_GAPS_FROM = tuple(math.log(days) for days in GAPS_FROM_DAYS)
+GAP_CLASSES = 2 + len(GAPS_FROM_DAYS)
+AGE_CLASSES = 1 + len(AGES_FROM_S)
+SIZE_CLASSES = 1 + len(SIZES_FROM_BYTES)
+GAP_WEIGHT = 0.4
+"""Weight of the newest gap in the moving average of their logarithms."""
+
+TEMPLATE_DIRECTORIES = 3
+TEMPLATES_MAX = 1000
+"""Names that don't fit any of the first so many templates share one, so that a table is bounded."""
+TEMPLATE_OTHERS = "*"
+EXTENSION_LENGTH_MAX = 8
+LEVELS = 4
+
+_DIGITS = re.compile(r"\d+")
+_HEX = re.compile(r"(?=[0-9a-f]*\d)[0-9a-f]{8,}|(?<![0-9a-z])[0-9a-f]{2}(?![0-9a-z])")
+_EXTENSION = re.compile(r"[a-z0-9]+").fullmatch
+
+
+def bin_of(idle_s: float) -> int:
+    """The bin an idle age of 0 s or more lies in, 0 to BINS - 1."""
+    return bisect_right(BIN_STARTS_S, idle_s) - 1
+
+
+def template(key: str) -> str:
+    """What an object's name says about its kind: the first three directories, digits as `#`, hex
+    numbers as `*`, and the extension: `home/u#/work|pdf`."""
+    *directories, name = key.lower().split("/")
+    path = "/".join(directories[:TEMPLATE_DIRECTORIES])
+    path = _DIGITS.sub("#", _HEX.sub("*", path))
+    _, dot, extension = name.rpartition(".")
+    fits = dot and len(extension) <= EXTENSION_LENGTH_MAX and _EXTENSION(extension)
+    return f"{path}|{_DIGITS.sub('#', extension)}" if fits else f"{path}|"
+
+
+def habit_of(active_days: int, log_gap: float) -> int:
+    """The class of active days (none, 1, 2, 3 to 5, 6 or more) and of the typical distance between
+    them, given as the logarithm of days; which is unknown (class 0) with fewer than two."""
+    days_class = bisect_right(ACTIVE_DAYS_FROM, active_days)
+    gap_class = 1 + bisect_right(LOG_GAPS_FROM, log_gap) if active_days > 1 else 0
+    return days_class * GAP_CLASSES + gap_class
+
+
+def size_class(size_bytes: int) -> int:
+    return bisect_right(SIZES_FROM_BYTES, size_bytes)
+
+
+class HazardTable:
+    """Counts per cell. Cells of all four levels are numbered together, parents before children.
+
+    Only the finest cells are counted in; what the others know is the sum of their children.
+    """
+
+    def __init__(self) -> None:
+        self.parents: list[int] = [0]
+        """The parent of each cell; the root (0) is its own."""
+        self.levels: list[int] = [0]
+        self.counts = array("d", bytes(8 * COUNTS_PER_CELL))
+        """COUNTS_PER_CELL for each cell, in weights of the time of counting."""
+        self.weight = 1.0
+        """What one period counts now. κ counts SHRINKAGE times this."""
+        self.counted = 0.0
+        """Idle periods entered in all so far, in weights of their time."""
+        self._began_s: float | None = None
+        self._cells: dict[tuple[int, int], int] = {}
+        self._templates: dict[str, int] = {}
+
+    def pass_time(self, now_s: float) -> None:
+        """Let what was counted before decay. `now_s` counts from any fixed time."""
+        if self._began_s is None:
+            self._began_s = now_s
+        self.weight = 2.0 ** ((now_s - self._began_s) / (HALF_LIFE_DAYS * DAY_S))
+
+    def template_id(self, key: str) -> int:
+        """The number of a name's template, new if there is room for it."""
+        text = template(key)
+        known = self._templates.get(text)
+        if known is None:
+            if len(self._templates) >= TEMPLATES_MAX:
+                text = TEMPLATE_OTHERS
+            known = self._templates.setdefault(text, len(self._templates))
+        return known
+
+    def cell(self, habit: int, template_id: int, age_s: float, sizes: int) -> int:
+        """The number of the finest cell for such an object, new if there was none."""
+        habits = self._child(0, habit, 1)
+        named = self._child(habits, template_id, 2)
+        age_class = bisect_right(AGES_FROM_S, age_s)
+        return self._child(named, age_class * SIZE_CLASSES + sizes, 3)
+
+    def passed(self, cell: int, first: int, end: int) -> None:
+        """Count a period that stayed idle throughout the bins from `first` up to `end`, which it
+        has reached and not yet passed."""
+        counts, weight = self.counts, self.weight
+        start = cell * COUNTS_PER_CELL
+        for position in range(start + first, start + end):
+            counts[position] += weight
+        if not first:
+            self.counted += weight
+
+    def ended(self, cell: int, first: int, last: int, by_read: bool) -> None:
+        """Count a period that ended in bin `last`, after `first` was the next bin to count."""
+        counts, weight = self.counts, self.weight
+        start = cell * COUNTS_PER_CELL
+        for position in range(start + first, start + last + 1):
+            counts[position] += weight
+        counts[start + last + (READS_AT if by_read else DELETES_AT)] += weight
+        if not first:
+            self.counted += weight
+
+    def accessed(self, cell: int, more_reads: int) -> None:
+        """Count an access, over now, that had so many reads after its first."""
+        start = cell * COUNTS_PER_CELL
+        self.counts[start + ACCESSES_AT] += self.weight
+        self.counts[start + MORE_READS_AT] += more_reads * self.weight
+
+    def _child(self, parent: int, number: int, level: int) -> int:
+        key = (parent, number)
+        cell = self._cells.get(key)
+        if cell is None:
+            cell = self._cells[key] = len(self.parents)
+            self.parents.append(parent)
+            self.levels.append(level)
+            self.counts.frombytes(bytes(8 * COUNTS_PER_CELL))
+        return cell
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What is to be expected of an idle period."""
+
+    reads: Sequence[float]
+    """Per bin: the share of periods entering it that a read ends in it."""
+    deletes: Sequence[float]
+    """Per bin: the share that a deletion ends in it."""
+    more_reads: float
+    """How many reads follow the first read of an access, on average."""
+
+
+PRIOR = Rates(PRIOR_READS, PRIOR_DELETES, 0.0)
+
+
+def rates(table: HazardTable) -> list[Rates]:
+    """The rates of all cells: h_b = (R_b + κ·h_b(parent)) / (N_b + κ), and so for the others."""
+    cells = len(table.parents)
+    sums = [
+        list(table.counts[cell * COUNTS_PER_CELL : (cell + 1) * COUNTS_PER_CELL])
+        for cell in range(cells)
+    ]
+    for level in range(LEVELS - 1, 0, -1):
+        for cell in range(cells):
+            if table.levels[cell] == level:
+                parent = sums[table.parents[cell]]
+                for position, count in enumerate(sums[cell]):
+                    parent[position] += count
+    known: list[Rates] = []
+    for cell in range(cells):
+        above = known[table.parents[cell]] if cell else PRIOR
+        known.append(_shrunk(sums[cell], above, SHRINKAGE * table.weight))
+    return known
+
+
+def _shrunk(counts: Sequence[float], above: Rates, kappa: float) -> Rates:
+    def shrunk(count: float, rate: float, of: float) -> float:
+        return (count + kappa * rate) / (of + kappa)
+
+    return Rates(
+        [shrunk(counts[READS_AT + b], above.reads[b], counts[b]) for b in range(BINS)],
+        [shrunk(counts[DELETES_AT + b], above.deletes[b], counts[b]) for b in range(BINS)],
+        shrunk(counts[MORE_READS_AT], above.more_reads, counts[ACCESSES_AT]),
+    )

@@ -1,0 +1,224 @@
+"""The cheapest plan for an idle period, given how likely a read is at each idle age.
+
+Backward induction over the bins of idle age, W_b(i) being the expected cost from bin b on for an
+object that enters it in tier i:
+
+    W_b(i) = min over j ≥ i of  m(i→j) + c_j·s·Δ_b·(1 − (h_b + d_b)/2)
+                                + h_b·(r_j + V_j) + (1 − h_b − d_b)·W_{b+1}(j)
+    V_j    = min over k of  m⁺(j→k) + e·r_k + W_0(k),  less the least V
+
+with h and d the rates of reads and deletions, e the reads that follow a read within the hour, c
+storage, r reads, m moves and m⁺ moves of bytes in flight. What comes after the next read (V) is a
+period like this one, found by a few sweeps.
+
+This module is the definition. A faster solver has to give the same plans.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Protocol
+
+from stratum.domain.hazard import (
+    BIN_LENGTHS_DAYS,
+    BIN_STARTS_S,
+    BINS,
+    DAY_S,
+    PRIOR,
+    HazardTable,
+    Rates,
+    rates,
+)
+from stratum.domain.names import Tier
+from stratum.domain.pricing import BYTES_PER_GB, PriceList
+
+SWEEPS = 4
+CAP_FACTOR = 2.0
+"""Whatever the table says, an object leaves a tier after this many break-even times."""
+
+
+@dataclass(frozen=True)
+class TierCosts:
+    """The cost model for one size, by index of the usable tiers (dearest first). $; days."""
+
+    tiers: tuple[Tier, ...]
+    keep: tuple[float, ...]
+    """c_i·s: a day in the tier."""
+    read: tuple[float, ...]
+    """r_i: one read from it."""
+    write: tuple[float, ...]
+    """m⁺(→i): writing bytes at hand to it."""
+    fetch: tuple[float, ...]
+    """What m(i→j) adds to m⁺(→j): getting the bytes out of it."""
+    cap: tuple[tuple[float, int], ...]
+    """The idle seconds after which an object leaves a tier in any case, and where it goes."""
+
+
+def tier_costs(prices: PriceList, tiers: Sequence[Tier], size_gb: float) -> TierCosts:
+    """The cost model for objects of a size in the configured tiers."""
+    return TierCosts(
+        tuple(tiers),
+        keep=tuple(prices.storage_per_day(tier, size_gb) for tier in tiers),
+        read=tuple(prices.read_cost(tier, size_gb) for tier in tiers),
+        write=tuple(prices.in_flight_cost(tier, size_gb) for tier in tiers),
+        fetch=tuple(
+            prices.of(tier).get + prices.of(tier).retrieval_per_gb * size_gb for tier in tiers
+        ),
+        cap=tuple(_cap(prices, tiers, source, size_gb) for source in range(len(tiers))),
+    )
+
+
+def _cap(
+    prices: PriceList, tiers: Sequence[Tier], source: int, size_gb: float
+) -> tuple[float, int]:
+    usable = prices.usable(tiers, size_gb)
+    options = [
+        (CAP_FACTOR * prices.break_even_days(tiers[source], tiers[target], size_gb), target)
+        for target in range(source + 1, len(tiers))
+        if tiers[target] in usable
+    ]
+    days, target = min(options, default=(math.inf, source))
+    return (math.ceil(max(0.0, days) * DAY_S) if days < math.inf else math.inf), target
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What to do with an object of one kind and size; tiers are indices."""
+
+    placement: int
+    """Where to write it."""
+    landing: Sequence[int]
+    """Where it should be after a read from each tier."""
+    path: bytes
+    """By bin, then by tier: where to go when the bin begins. See `target`."""
+
+    @cached_property
+    def first_leave_s(self) -> tuple[float, ...]:
+        """The idle time after which an object that landed in each tier leaves it; or infinity."""
+        return tuple(self.leave_s(tier, 0) for tier in range(len(self.landing)))
+
+    def target(self, number: int, tier: int) -> int:
+        """Where to go from a tier when bin `number` begins."""
+        return self.path[number * len(self.landing) + tier]
+
+    def leave_s(self, tier: int, first: int) -> float:
+        """The idle time at which it leaves a tier, looking from bin `first` on; or infinity."""
+        tiers = len(self.landing)
+        for number, target in enumerate(self.path[first * tiers + tier :: tiers], first):
+            if target != tier:
+                return BIN_STARTS_S[number]
+        return math.inf
+
+
+def schedule(known: Rates, costs: TierCosts) -> Schedule:
+    """The cheapest plan by the recursion above."""
+    count = len(costs.keep)
+    later = [0.0] * count
+    path: list[list[int]] = []
+    first: list[float] = []
+    again = [known.more_reads * read for read in costs.read]
+    landed: list[tuple[float, int]] = []
+    for _ in range(SWEEPS):
+        path, first = _induction(known, costs, later)
+        landed = [
+            _least(
+                [again[k] + first[k] + (0.0 if k == j else costs.write[k]) for k in range(count)], j
+            )
+            for j in range(count)
+        ]
+        least = min(landed)[0]
+        later = [value - least for value, _ in landed]
+    placed = _least([costs.write[k] + first[k] for k in range(count)])
+    return Schedule(placed[1], [target for _, target in landed], bytes(chain(*path)))
+
+
+def _induction(
+    known: Rates, costs: TierCosts, later: Sequence[float]
+) -> tuple[list[list[int]], list[float]]:
+    count = len(costs.keep)
+    path: list[list[int]] = [[]] * BINS
+    after = [0.0] * count
+    for number in range(BINS - 1, -1, -1):
+        read, deleted = known.reads[number], known.deletes[number]
+        kept = BIN_LENGTHS_DAYS[number] * (1 - (read + deleted) / 2)
+        survives = 1 - read - deleted
+        inside = [
+            costs.keep[j] * kept + read * (costs.read[j] + later[j]) + survives * after[j]
+            for j in range(count)
+        ]
+        chosen = [
+            _least(
+                [
+                    inside[j] if j == i else (costs.write[j] + costs.fetch[i]) + inside[j]
+                    for j in range(i, count)
+                ]
+            )
+            for i in range(count)
+        ]
+        after = [cost for cost, _ in chosen]
+        path[number] = [i + offset for i, (_, offset) in enumerate(chosen)]
+    return path, after
+
+
+def _least(values: Sequence[float], favourite: int = 0) -> tuple[float, int]:
+    """The least value and its position; of equal ones the favourite, or else the first."""
+    best, position = values[favourite], favourite
+    for index, value in enumerate(values):
+        if value < best:
+            best, position = value, index
+    return best, position
+
+
+class Solver(Protocol):
+    """Plans for many (cell, size) pairs. Keeps the rates of its latest refresh."""
+
+    def refresh(self, table: HazardTable) -> None:
+        """Learn the present rates of all cells."""
+        ...
+
+    def solve(self, table: HazardTable, pairs: Sequence[tuple[int, TierCosts]]) -> list[Schedule]:
+        """The plans for cells and costs by these rates; a cell that is newer than they are has
+        its parent's."""
+        ...
+
+
+class PlainSolver:
+    """The definition, one pair after the other."""
+
+    def __init__(self) -> None:
+        self._rates: list[Rates] = [PRIOR]
+
+    def refresh(self, table: HazardTable) -> None:
+        self._rates = rates(table)
+
+    def solve(self, table: HazardTable, pairs: Sequence[tuple[int, TierCosts]]) -> list[Schedule]:
+        known = len(self._rates)
+        rows = [self._rates[known_ancestor(table, cell, known)] for cell, _ in pairs]
+        return self.solve_each(rows, [costs for _, costs in pairs])
+
+    def solve_each(self, rows: Sequence[Rates], costs: Sequence[TierCosts]) -> list[Schedule]:
+        return [schedule(known, cost) for known, cost in zip(rows, costs, strict=True)]
+
+
+def known_ancestor(table: HazardTable, cell: int, known: int) -> int:
+    """The nearest cell upwards that is among the first `known`."""
+    while cell >= known:
+        cell = table.parents[cell]
+    return cell
+
+
+OCTAVE_NONE = -1
+
+
+def octave_of(size_bytes: int) -> int:
+    """The size's power of two; OCTAVE_NONE for 0 bytes."""
+    return size_bytes.bit_length() - 1
+
+
+def octave_size_gb(octave: int) -> float:
+    """The size that stands for an octave: its geometric middle."""
+    return 0.0 if octave == OCTAVE_NONE else 2.0**octave * math.sqrt(2) / BYTES_PER_GB
