@@ -133,7 +133,7 @@ class Front:
         )
         if not isinstance(error, S3Error | StratumError):
             log.error("request %s failed", request_id, exc_info=error)
-        elif rendered.status >= 500:
+        elif rendered.status >= 500 and rendered.code != "NotImplemented":
             log.warning("request %s: %s", request_id, error)
         return S3Response(rendered.status, rendered.headers, rendered.body)
 
