@@ -19,6 +19,7 @@ from stratum.domain.catalog import Bucket, DiskLabel, ListedObject, TierTotals, 
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
 from stratum.domain.listing import ListRequest, Page, Position, after_prefix, paginate
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
+from stratum.domain.pin import Pin, longest_pin
 from stratum.domain.volume import Garbage, ObjectVersion, Part, Upload, Volume
 
 _UPLOAD = (
@@ -29,6 +30,7 @@ _VOLUME = (
     "SELECT id, bucket, key, size_bytes, checksum, location, created_at_ms, placed_at_ms,"
     " stream_version, pending FROM volumes"
 )
+_PIN = "SELECT bucket, prefix, tier, pinned_by, pinned_at_ms, seq, why FROM pins"
 
 
 class SqliteCatalog:
@@ -204,9 +206,31 @@ class SqliteCatalog:
             return own_version, document
         return None
 
+    def pin_of(self, bucket: BucketName, key: ObjectKey) -> Pin | None:
+        def at_or_below(sought: bytes) -> Pin | None:
+            for row in self._rows(
+                f"{_PIN} WHERE bucket=? AND prefix<=? ORDER BY prefix DESC LIMIT 1",
+                (bucket, sought),
+            ):
+                return _pin(*row)
+            return None
+
+        return longest_pin(key.encode(), at_or_below)
+
+    def pins(self, bucket: BucketName | None = None) -> Sequence[Pin]:
+        if bucket is None:
+            rows = self._rows(f"{_PIN} ORDER BY bucket, prefix")
+        else:
+            rows = self._rows(f"{_PIN} WHERE bucket=? ORDER BY prefix", (bucket,))
+        return [_pin(*row) for row in rows]
+
 
 def _bucket(name: str, owner_id: str, owner_name: str, region: str, created_at_ms: int) -> Bucket:
     return Bucket(BucketName(name), Caller(owner_id, owner_name), region, created_at_ms)
+
+
+def _pin(bucket: str, prefix: bytes, tier: str, by: str, at_ms: int, seq: int, why: str) -> Pin:
+    return Pin(BucketName(bucket), prefix.decode(), Tier(tier), by, at_ms, seq, why)
 
 
 def _upload(

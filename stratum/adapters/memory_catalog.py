@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,6 +25,8 @@ from stratum.domain.events import (
     PricesAdopted,
     Recorded,
     TierDecided,
+    TierPinned,
+    TierUnpinned,
     UploadAborted,
     UploadCompleted,
     UploadStarted,
@@ -34,6 +36,8 @@ from stratum.domain.events import (
 )
 from stratum.domain.listing import ListRequest, Page, Position, paginate
 from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, UploadId, VolumeId
+from stratum.domain.pin import Pin, longest_pin
+from stratum.domain.pinning import pin_from
 from stratum.domain.volume import (
     Garbage,
     Location,
@@ -61,6 +65,7 @@ class MemoryCatalog:
         self._garbage: dict[str, Garbage] = {}
         self._disks: dict[tuple[str, int], DiskLabel] = {}
         self._prices: dict[str, tuple[int, str]] = {}
+        self._pins: dict[str, list[tuple[bytes, Pin]]] = {}
 
     # -- namespace ------------------------------------------------------------------------------
     def bucket(self, name: BucketName) -> Bucket | None:
@@ -146,6 +151,19 @@ class MemoryCatalog:
             version = max(self._prices, key=lambda each: self._prices[each][0])
         return (version, self._prices[version][1]) if version in self._prices else None
 
+    def pin_of(self, bucket: BucketName, key: ObjectKey) -> Pin | None:
+        pins = self._pins.get(bucket, [])
+
+        def at_or_below(sought: bytes) -> Pin | None:
+            at = bisect_right(pins, sought, key=_pinned_prefix)
+            return pins[at - 1][1] if at else None
+
+        return longest_pin(key.encode(), at_or_below)
+
+    def pins(self, bucket: BucketName | None = None) -> Sequence[Pin]:
+        buckets = sorted(self._pins) if bucket is None else [bucket]
+        return [pin for each in buckets for _, pin in self._pins.get(each, [])]
+
     # -- events ---------------------------------------------------------------------------------
     def apply(self, recorded: Recorded) -> None:
         """Take in one event."""
@@ -157,6 +175,7 @@ class MemoryCatalog:
 
     def _bucket_deleted(self, row: Recorded, event: BucketDeleted) -> None:
         self._buckets.pop(event.bucket, None)
+        self._pins.pop(event.bucket, None)
 
     def _version_committed(self, row: Recorded, event: VersionCommitted) -> None:
         self._volumes[event.volume_id] = Volume(
@@ -274,6 +293,21 @@ class MemoryCatalog:
     def _prices_adopted(self, row: Recorded, event: PricesAdopted) -> None:
         self._prices[event.version] = (row.seq, event.document)
 
+    def _tier_pinned(self, row: Recorded, event: TierPinned) -> None:
+        self._unpin(event.bucket, event.prefix)
+        insort(
+            self._pins.setdefault(event.bucket, []),
+            (event.prefix.encode(), pin_from(row)),
+            key=_pinned_prefix,
+        )
+
+    def _tier_unpinned(self, row: Recorded, event: TierUnpinned) -> None:
+        self._unpin(event.bucket, event.prefix)
+
+    def _unpin(self, bucket: BucketName, prefix: str) -> None:
+        pins = self._pins.get(bucket, [])
+        pins[:] = [each for each in pins if each[1].prefix != prefix]
+
     def _end_upload(self, row: Recorded, upload_id: UploadId, kept: Sequence[int]) -> None:
         listed = frozenset(kept)
         for number, part in self._parts.pop(upload_id, {}).items():
@@ -332,7 +366,13 @@ _APPLY: dict[type, Callable[[MemoryCatalog, Recorded, Any], None]] = {
     CopiesReclaimed: MemoryCatalog._copies_reclaimed,
     DiskAdded: MemoryCatalog._disk_added,
     PricesAdopted: MemoryCatalog._prices_adopted,
+    TierPinned: MemoryCatalog._tier_pinned,
+    TierUnpinned: MemoryCatalog._tier_unpinned,
 }
+
+
+def _pinned_prefix(entry: tuple[bytes, Pin]) -> bytes:
+    return entry[0]
 
 
 def _waiting(garbage: Garbage) -> tuple[int, str]:

@@ -25,6 +25,8 @@ from stratum.domain.events import (
     PricesAdopted,
     Recorded,
     TierDecided,
+    TierPinned,
+    TierUnpinned,
     UploadAborted,
     UploadCompleted,
     UploadStarted,
@@ -35,7 +37,7 @@ from stratum.domain.events import (
 from stratum.domain.names import ExtentId, Tier
 from stratum.domain.volume import CompletedPart, Location, Metadata, PendingMove, unfinished_copy
 
-CATALOG_VERSION = 2
+CATALOG_VERSION = 3
 """Number it up when a table or what an event does to it changes: the catalog is then rebuilt."""
 
 TABLES: dict[str, tuple[str, ...]] = {
@@ -49,6 +51,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "totals": ("tier", "missing"),
     "disks": ("tier", "disk"),
     "prices": ("version",),
+    "pins": ("bucket", "prefix"),
 }
 """Every table with its primary key."""
 
@@ -97,6 +100,10 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS prices(
         version TEXT PRIMARY KEY, document TEXT NOT NULL, adopted_seq INTEGER NOT NULL)
         STRICT, WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS pins(
+        bucket TEXT NOT NULL, prefix BLOB NOT NULL, tier TEXT NOT NULL, pinned_by TEXT NOT NULL,
+        pinned_at_ms INTEGER NOT NULL, seq INTEGER NOT NULL, why TEXT NOT NULL,
+        PRIMARY KEY(bucket, prefix)) STRICT, WITHOUT ROWID""",
 )
 
 
@@ -135,6 +142,7 @@ def _bucket_created(execute: Execute, row: Recorded, event: BucketCreated) -> No
 
 def _bucket_deleted(execute: Execute, row: Recorded, event: BucketDeleted) -> None:
     execute("DELETE FROM buckets WHERE name=?", (event.bucket,))
+    execute("DELETE FROM pins WHERE bucket=?", (event.bucket,))
 
 
 def _version_committed(execute: Execute, row: Recorded, event: VersionCommitted) -> None:
@@ -305,6 +313,25 @@ def _prices_adopted(execute: Execute, row: Recorded, event: PricesAdopted) -> No
     )
 
 
+def _tier_pinned(execute: Execute, row: Recorded, event: TierPinned) -> None:
+    execute(
+        "INSERT OR REPLACE INTO pins VALUES (?,?,?,?,?,?,?)",
+        (
+            event.bucket,
+            event.prefix.encode(),
+            event.tier.value,
+            row.by,
+            row.at_ms,
+            row.seq,
+            event.why,
+        ),
+    )
+
+
+def _tier_unpinned(execute: Execute, row: Recorded, event: TierUnpinned) -> None:
+    execute("DELETE FROM pins WHERE bucket=? AND prefix=?", (event.bucket, event.prefix.encode()))
+
+
 def _count(execute: Execute, tier: str, missing: int, volumes: int, size_bytes: int) -> None:
     execute(
         "INSERT INTO totals VALUES (?,?,?,?) ON CONFLICT(tier, missing) DO UPDATE"
@@ -351,4 +378,6 @@ _PROJECTIONS: dict[type, Callable[[Execute, Recorded, Any], None]] = {
     CopiesReclaimed: _copies_reclaimed,
     DiskAdded: _disk_added,
     PricesAdopted: _prices_adopted,
+    TierPinned: _tier_pinned,
+    TierUnpinned: _tier_unpinned,
 }

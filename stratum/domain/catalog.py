@@ -13,6 +13,7 @@ from typing import Protocol
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
 from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
+from stratum.domain.pin import Pin
 from stratum.domain.volume import Garbage, Location, ObjectVersion, Part, Upload, Volume
 
 
@@ -114,6 +115,15 @@ class Placements(Protocol):
 
     def prices(self, version: str = "") -> tuple[str, str] | None:
         """(version, document) of a price list; of the one in force by default."""
+        ...
+
+    def pin_of(self, bucket: BucketName, key: ObjectKey) -> Pin | None:
+        """The pin that counts for a key: that of its longest pinned prefix. No scan: see
+        `longest_pin`."""
+        ...
+
+    def pins(self, bucket: BucketName | None = None) -> Sequence[Pin]:
+        """All pins, of one bucket or of all, by bucket and the prefix's UTF-8 bytes."""
         ...
 
 

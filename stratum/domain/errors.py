@@ -34,6 +34,10 @@ class NoSuchVolume(StratumError):
     """No live volume has this id."""
 
 
+class NoSuchPin(StratumError):
+    """The prefix is not pinned to a tier."""
+
+
 # -- the state forbids it -----------------------------------------------------------------------
 class BucketAlreadyExists(StratumError):
     """Somebody else owns a bucket of that name."""
@@ -73,7 +77,8 @@ class Conflict(StratumError):
 
 
 class MoveRefused(StratumError):
-    """A move makes no sense now: same tier, tier not configured, another move under way."""
+    """A move makes no sense now: same tier, tier not configured, another move under way,
+    or the key is pinned elsewhere."""
 
 
 # -- what was sent is wrong ---------------------------------------------------------------------

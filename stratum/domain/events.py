@@ -228,6 +228,36 @@ class PricesAdopted:
         return "prices"
 
 
+@dataclass(frozen=True)
+class TierPinned:
+    """Somebody fixed the tier of all keys under a prefix; replaces an earlier pin of it."""
+
+    TOPIC: ClassVar[str] = "TierPinned.1"
+    bucket: BucketName
+    prefix: str
+    """Empty for the whole bucket."""
+    tier: Tier
+    why: str = ""
+    """The reason in their words, or empty."""
+
+    @property
+    def stream(self) -> str:
+        return f"pin/{self.bucket}/{self.prefix}"
+
+
+@dataclass(frozen=True)
+class TierUnpinned:
+    """The prefix's pin is gone; a pin of a shorter prefix may now count."""
+
+    TOPIC: ClassVar[str] = "TierUnpinned.1"
+    bucket: BucketName
+    prefix: str
+
+    @property
+    def stream(self) -> str:
+        return f"pin/{self.bucket}/{self.prefix}"
+
+
 Event = (
     BucketCreated
     | BucketDeleted
@@ -243,6 +273,8 @@ Event = (
     | CopiesReclaimed
     | DiskAdded
     | PricesAdopted
+    | TierPinned
+    | TierUnpinned
 )
 
 ALL: tuple[type[Event], ...] = (
@@ -260,6 +292,8 @@ ALL: tuple[type[Event], ...] = (
     CopiesReclaimed,
     DiskAdded,
     PricesAdopted,
+    TierPinned,
+    TierUnpinned,
 )
 
 

@@ -11,7 +11,7 @@ from stratum.domain.errors import Conflict, MoveRefused, NoSuchVolume
 from stratum.domain.events import MoveAbandoned, PricesAdopted, TierDecided, VolumeMoved
 from stratum.domain.names import ExtentId, VolumeId
 from stratum.domain.pricing import PriceList
-from stratum.domain.tiering import Decision
+from stratum.domain.tiering import PINNED, Decision
 from stratum.domain.volume import Location, Volume
 
 
@@ -30,7 +30,7 @@ def decide_move(
     """Record that a volume is to move. The copy that carries the move out will be `copy_id`.
 
     Raises NoSuchVolume; MoveRefused if it is there already, has moved since the decision was
-    made, or has a move under way.
+    made, has a move under way, or is pinned elsewhere (whoever decided, and however early).
     """
     volume = catalog.volume(volume_id)
     if volume is None:
@@ -41,6 +41,11 @@ def decide_move(
         raise MoveRefused(f"{volume_id} is in {decision.target} already")
     if volume.tier is not decision.source:
         raise MoveRefused(f"{volume_id} is in {volume.tier}, no longer in {decision.source}")
+    pin = catalog.pin_of(volume.bucket, volume.key)
+    if pin is not None and pin.tier is not decision.target:
+        raise MoveRefused(f"s3://{volume.bucket}/{volume.key} is {pin.describe()}")
+    if pin is None and decision.policy == PINNED:
+        raise MoveRefused(f"s3://{volume.bucket}/{volume.key} is no longer pinned")
     return [TierDecided(volume_id, decision, copy_id)]
 
 

@@ -9,16 +9,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from stratum.domain import wording
 from stratum.domain.access import Access, session_ms
 from stratum.domain.names import Tier
+from stratum.domain.pin import Pin
 from stratum.domain.pricing import BYTES_PER_GB, PriceList
 from stratum.domain.volume import Volume
 
 MANUAL = "manual"
 """Policy name of a move somebody asked for."""
+PINNED = "pinned.1"
+"""Policy name of a move to the tier that somebody pinned the key or its prefix to."""
+PINNED_LOOK_DAYS = 7.0
+"""How often a pinned volume is looked at, so that it finds its pin removed whatever crashed."""
+
+NO_PINS: Mapping[float, Pin] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Decision:
     source: Tier
     target: Tier
     policy: str
-    """Name and version of the rule, `break-even.1`, or `manual`."""
+    """Name and version of the rule, `break-even.1`, `pinned.1` or `manual`."""
     sentence: str
     """The reason as one sentence a person understands, with its numbers."""
     prices: str = ""
@@ -148,9 +156,26 @@ class Rules:
             day_s=self.day_s,
         )
 
-    def verdict(self, volume: Volume, access: Access, now_ms: int) -> Verdict:
-        """What the policy says of a volume now."""
-        return self.policy.decide(self.facts(volume, access, now_ms), self.prices, now_ms)
+    def verdict(
+        self, volume: Volume, access: Access, now_ms: int, pin: Pin | None = None
+    ) -> Verdict:
+        """What the pin that counts for a volume's key says of it now, or without one the policy."""
+        facts = self.facts(volume, access, now_ms)
+        if pin is not None:
+            return obey(pin, facts, self.prices, now_ms)
+        return self.policy.decide(facts, self.prices, now_ms)
+
+
+def obey(pin: Pin, facts: Facts, prices: PriceList, now_ms: int) -> Verdict:
+    """What a pin says of a volume: move to its tier, or stay there whatever the policy thinks."""
+    where = f"{wording.size(facts.size_gb)} in {facts.tier}, {pin.describe()}"
+    if pin.tier is facts.tier or pin.tier not in facts.tiers:
+        missing = "" if pin.tier in facts.tiers else f"; the {pin.tier} tier is not configured"
+        look_at_ms = look_again(facts, PINNED_LOOK_DAYS, now_ms)
+        return Stay(look_at_ms, where + missing, would_do=None)
+    sentence = f"{where}: {facts.tier} → {pin.tier}"
+    recorded = {**facts.record(), "pin_seq": float(pin.seq)}
+    return Move(Decision(facts.tier, pin.tier, PINNED, sentence, prices.version(), recorded))
 
 
 def look_again(facts: Facts, days: float, now_ms: int) -> int:
@@ -182,16 +207,25 @@ def facts_of(decision: Decision) -> Facts:
 
 
 def derive_again(
-    decision: Decision, policies: Mapping[str, Policy], prices: PriceList
+    decision: Decision,
+    policies: Mapping[str, Policy],
+    prices: PriceList,
+    pins: Mapping[float, Pin] = NO_PINS,
 ) -> Decision | None:
     """The decision the recorded policy makes from the recorded facts: equal to the record, or
     something is wrong. None if it would not move at all. A manual decision is its own reason.
+    `pins` are those the journal knows by their position in it.
 
-    Raises KeyError for a policy that isn't among `policies` or a record that lacks a fact.
+    Raises KeyError for a policy that isn't among `policies`, a pin that isn't among `pins` or a
+    record that lacks a fact.
     """
     if decision.policy == MANUAL:
         return decision
-    verdict = policies[decision.policy].decide(facts_of(decision), prices, 0)
+    facts = facts_of(decision)
+    if decision.policy == PINNED:
+        verdict = obey(pins[decision.facts["pin_seq"]], facts, prices, 0)
+    else:
+        verdict = policies[decision.policy].decide(facts, prices, 0)
     return verdict.decision if isinstance(verdict, Move) else None
 
 

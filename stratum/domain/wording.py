@@ -1,5 +1,5 @@
-"""Numbers as people read them: sizes, durations of the tiering clock, money. Three significant
-digits, no exponents."""
+"""Numbers as people read them: sizes, durations of the tiering clock, times, money. Three
+significant digits, no exponents."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ def duration(days: float, day_s: float) -> str:
     return f"{text} {unit}" if text == "1" else f"{text} {unit}s"
 
 
+def moment(at_ms: int) -> str:
+    """`2026-11-23 09:30:00 UTC`, from Unix time in ms."""
+    days, second = divmod(at_ms // 1000, 86400)
+    year, month, day = _date(days)
+    hour, minute = divmod(second // 60, 60)
+    return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second % 60:02} UTC"
+
+
 def money(dollars: float) -> str:
     """`$1.25`, `$0.0000280`: enough decimals for three digits that matter."""
     if dollars == 0:
@@ -49,6 +57,20 @@ def money(dollars: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 read`, `2 reads`."""
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _date(days: int) -> tuple[int, int, int]:
+    """Year, month and day, `days` after 1970-01-01. Years are counted from March, so that the
+    leap day is the last: https://howardhinnant.github.io/date_algorithms.html#civil_from_days
+    """
+    era, day_of_era = divmod(days + 719_468, 146_097)
+    leaps = day_of_era // 1460 - day_of_era // 36_524 + day_of_era // 146_096
+    year_of_era = (day_of_era - leaps) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    month_from_march = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * month_from_march + 2) // 5 + 1
+    month = month_from_march + 3 if month_from_march < 10 else month_from_march - 9
+    return era * 400 + year_of_era + (month <= 2), month, day
 
 
 def _digits(value: float) -> str:

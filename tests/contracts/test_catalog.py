@@ -20,6 +20,8 @@ from stratum.domain.events import (
     PartStored,
     PricesAdopted,
     Recorded,
+    TierPinned,
+    TierUnpinned,
     UploadAborted,
     UploadCompleted,
     UploadStarted,
@@ -251,6 +253,43 @@ def test_the_prices_adopted_last_are_in_force(filled):
     assert filled.catalog.prices("p3") is None
 
 
+def test_the_longest_pinned_prefix_counts(filled):
+    catalog = filled.catalog
+    filled.tell(bucket_created("alpha"))
+    assert catalog.pin_of("alpha", "a/b") is None
+    filled.tell(TierPinned("alpha", "a/", Tier.WARM, "it is asked for by day"), at_ms=700)
+    pin = catalog.pin_of("alpha", "a/b")
+    assert (pin.prefix, pin.tier, pin.why) == ("a/", Tier.WARM, "it is asked for by day")
+    assert (pin.by, pin.at_ms, pin.seq) == ("test", 700, 2)
+    assert pin == catalog.pin_of("alpha", "a/")
+    assert catalog.pin_of("alpha", "a") is None
+    assert catalog.pin_of("beta", "a/b") is None
+    filled.tell(TierPinned("alpha", "", Tier.COLD), TierPinned("alpha", "a/b", Tier.HOT))
+    tiers = {key: catalog.pin_of("alpha", key).tier for key in ("a/bc", "a/b", "a/a", "a/é", "z")}
+    assert tiers == {
+        "a/bc": Tier.HOT,
+        "a/b": Tier.HOT,
+        "a/a": Tier.WARM,
+        "a/é": Tier.WARM,
+        "z": Tier.COLD,
+    }
+    filled.tell(TierPinned("alpha", "a/b", Tier.COLD), TierUnpinned("alpha", "a/"))
+    assert [(pin.prefix, pin.tier) for pin in catalog.pins("alpha")] == [
+        ("", Tier.COLD),
+        ("a/b", Tier.COLD),
+    ]
+    assert catalog.pin_of("alpha", "a/a").prefix == ""
+
+
+def test_pins_go_with_their_bucket(filled):
+    filled.tell(bucket_created("alpha"), bucket_created("beta"))
+    filled.tell(TierPinned("beta", "a", Tier.HOT), TierPinned("alpha", "a", Tier.WARM))
+    assert [pin.bucket for pin in filled.catalog.pins()] == ["alpha", "beta"]
+    filled.tell(events.BucketDeleted("alpha"), bucket_created("alpha"))
+    assert filled.catalog.pin_of("alpha", "a") is None
+    assert [pin.bucket for pin in filled.catalog.pins()] == ["beta"]
+
+
 def test_uploads_of_one_key_are_listed_by_id_and_resumed_within_it(filled):
     for upload in ("u3", "u1", "u2"):
         filled.tell(UploadStarted(upload, "alpha", "k", "o", "O"))
@@ -313,6 +352,18 @@ def test_sqlite_lists_as_paginate_does_from_every_position(
             after = page.next
 
 
+@given(prefixes=st.sets(st.one_of(st.just(""), TEXT), max_size=12), key=TEXT)
+def test_the_pin_of_a_key_is_the_longest_of_all_that_match(prefixes, key):
+    memory, sql = Filled("memory"), Filled("sqlite")
+    with closing(sql.connection):
+        for filled in (memory, sql):
+            filled.tell(*(TierPinned("alpha", each, Tier.WARM) for each in sorted(prefixes)))
+        longest = max((each for each in prefixes if key.startswith(each)), key=len, default=None)
+        found = memory.catalog.pin_of("alpha", key)
+        assert (found and found.prefix) == longest
+        assert sql.catalog.pin_of("alpha", key) == found
+
+
 @given(
     entries=st.sets(st.tuples(TEXT, st.sampled_from("abc")), max_size=20),
     delimiter=st.sampled_from(["", "/", "//"]),
@@ -373,6 +424,17 @@ def test_look_ups_take_few_steps(large):
     assert steps(large, lambda c: c.is_empty("alpha")) < 60
     assert steps(large, lambda c: c.totals()) < 60
     assert steps(large, lambda c: c.pending_moves()) < 40
+
+
+def test_a_pin_is_found_in_few_steps_among_many():
+    filled = Filled("sqlite")
+    with closing(filled.connection):
+        filled.tell(*(TierPinned("alpha", f"logs/{n:04}/", Tier.COLD) for n in range(1000)))
+        key = "logs/0700/" + "x" * 900
+        assert filled.catalog.pin_of("alpha", key).prefix == "logs/0700/"
+        assert steps(filled, lambda c: c.pin_of("alpha", key)) < 60
+        assert steps(filled, lambda c: c.pin_of("alpha", "logs/0700x")) < 200
+        assert steps(filled, lambda c: c.pin_of("beta", key)) < 60
 
 
 @pytest.mark.parametrize(

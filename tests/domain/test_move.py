@@ -7,8 +7,9 @@ from stratum.domain.errors import Conflict, MoveRefused, NoSuchVolume
 from stratum.domain.events import MoveAbandoned, PricesAdopted, TierDecided, VolumeMoved
 from stratum.domain.move import abandon_move, adopt_prices, complete_move, decide_move
 from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, VolumeId
+from stratum.domain.pin import Pin
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, parse_document, parse_prices
-from stratum.domain.tiering import Decision
+from stratum.domain.tiering import PINNED, Decision
 from stratum.domain.volume import Extent, Location, PendingMove, RemoteObject, Volume
 
 ID = VolumeId("0" * 32)
@@ -28,9 +29,13 @@ class Placed:
         self._volume = volume
 
     adopted = None
+    pin = None
 
     def prices(self):
         return self.adopted
+
+    def pin_of(self, bucket, key):
+        return self.pin
 
     def volume(self, volume_id):
         return self._volume if self._volume and volume_id == self._volume.id else None
@@ -71,6 +76,23 @@ def test_no_decision_without_a_volume():
 def test_moves_that_make_no_sense_are_refused(volume, decision):
     with pytest.raises(MoveRefused):
         decide(volume, decision)
+
+
+def test_no_move_against_a_pin_whoever_decides():
+    catalog = Placed(STILL)
+    catalog.pin = Pin(STILL.bucket, "", Tier.WARM, "root", 1000, 7)
+
+    def decided(decision):
+        return decide_move(catalog, volume_id=ID, decision=decision, copy_id=COPY)
+
+    for policy in ("manual", "break-even.1", PINNED):
+        with pytest.raises(MoveRefused, match=r"s3://b/k is pinned to warm by root since 1970-"):
+            decided(replace(DECISION, policy=policy))
+    assert decided(replace(DECISION, target=Tier.WARM))
+    assert decided(replace(DECISION, target=Tier.WARM, policy=PINNED))
+    catalog.pin = None
+    with pytest.raises(MoveRefused, match="no longer pinned"):
+        decided(replace(DECISION, policy=PINNED))
 
 
 def test_a_verified_copy_becomes_the_location():

@@ -1,4 +1,8 @@
+from datetime import UTC, datetime
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stratum.domain import wording
 
@@ -60,3 +64,9 @@ def test_money(dollars, text):
 
 def test_counts():
     assert [wording.count(n, "read") for n in (0, 1, 1000)] == ["0 reads", "1 read", "1,000 reads"]
+
+
+@given(st.integers(0, int(datetime(9999, 12, 31, tzinfo=UTC).timestamp()) * 1000))
+def test_moments_are_those_of_the_calendar(at_ms):
+    at = datetime.fromtimestamp(at_ms // 1000, UTC)
+    assert wording.moment(at_ms) == at.strftime("%Y-%m-%d %H:%M:%S UTC")

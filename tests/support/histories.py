@@ -11,6 +11,8 @@ from stratum.domain.events import (
     PartStored,
     PricesAdopted,
     TierDecided,
+    TierPinned,
+    TierUnpinned,
     UploadAborted,
     UploadCompleted,
     UploadStarted,
@@ -25,6 +27,7 @@ from stratum.domain.volume import CompletedPart, Extent, Location, Metadata, Rem
 
 BUCKETS = ("alpha", "beta")
 KEYS = ("a", "a/b", "a/b/c", "a//b", "é", "z/😀")
+PREFIXES = ("", "a", "a/", "a/b", "z", "é")
 
 
 def volume_id(number: int) -> str:
@@ -185,6 +188,12 @@ class History:
     def _prices(self, catalog, which, other):
         return [PricesAdopted(f"p{which % 3}", f'{{"n":{other}}}')]
 
+    def _pin(self, catalog, which, other):
+        return [TierPinned(BUCKETS[other % 2], PREFIXES[which % 6], list(Tier)[other % 3], "why")]
+
+    def _unpin(self, catalog, which, other):
+        return [TierUnpinned(BUCKETS[other % 2], PREFIXES[which % 6])]
+
 
 KINDS = (
     "bucket",
@@ -200,6 +209,8 @@ KINDS = (
     "reclaim",
     "disk",
     "prices",
+    "pin",
+    "unpin",
 )
 
 
@@ -231,5 +242,7 @@ def answers(catalog, history: History) -> dict:
         "old garbage": list(catalog.garbage(1010, 3)),
         "totals": catalog.totals(),
         "disks": list(catalog.disks()),
+        "pins": [list(catalog.pins(each)) for each in (None, *BUCKETS)],
+        "pin": [catalog.pin_of(bucket, key) for bucket in BUCKETS for key in KEYS],
         "prices": [catalog.prices(version) for version in ("", "p0", "p1", "p2", "p9")],
     }

@@ -103,6 +103,7 @@ CODES: dict[str, tuple[int, str]] = {
         " have been aborted or completed.",
     ),
     "NoSuchVersion": (404, "The specified version does not exist."),
+    "NoSuchPin": (404, "The prefix is not pinned."),
     "NoSuchVolume": (404, "The specified volume does not exist."),
     "NotImplemented": (
         501,
@@ -141,6 +142,7 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.NoSuchKey: "NoSuchKey",
     errors.NoSuchVersion: "NoSuchVersion",
     errors.NoSuchUpload: "NoSuchUpload",
+    errors.NoSuchPin: "NoSuchPin",
     errors.NoSuchVolume: "NoSuchVolume",
     errors.BucketAlreadyExists: "BucketAlreadyExists",
     errors.BucketAlreadyOwnedByYou: "BucketAlreadyOwnedByYou",
