@@ -242,6 +242,7 @@ class AccessLog(Protocol):
 
     async def forget(self, volume_ids: Sequence[VolumeId]) -> None: ...
 
-    async def position(self, seq: int | None = None) -> int:
-        """Journal position up to which new volumes have been given rows; sets it if given."""
+    async def position(self, seq: int | None = None, reader: str = "volumes") -> int:
+        """Journal position up to which `reader` has brought the rows; sets it if given.
+        `volumes` gives new volumes their rows, `pins` sets the timers of what was pinned."""
         ...

@@ -25,7 +25,7 @@ T = TypeVar("T")
 ROWS_PER_TRANSACTION_MAX = 1000
 """So that a large flush does not hold up a look-up."""
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 """A file with other tables is emptied: its rows follow again from the journal, its counts start
 anew."""
 _NAMES = tuple(field.name for field in fields(Access))
@@ -37,8 +37,7 @@ _SCHEMA = (
     + ", ".join(f"{name} INTEGER NOT NULL" for name in _NAMES[1:])
     + ") STRICT, WITHOUT ROWID",
     "CREATE INDEX access_timers ON access(look_at_ms, volume_id) WHERE look_at_ms > 0",
-    "CREATE TABLE position(one INTEGER PRIMARY KEY CHECK(one=1), seq INTEGER NOT NULL) STRICT",
-    "INSERT INTO position VALUES (1, 0)",
+    "CREATE TABLE position(reader TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     f"PRAGMA user_version={_SCHEMA_VERSION}",
 )
 
@@ -80,12 +79,12 @@ class SqliteAccessLog:
     async def forget(self, volume_ids: Sequence[VolumeId]) -> None:
         await self._write("DELETE FROM access WHERE volume_id=?", [(each,) for each in volume_ids])
 
-    async def position(self, seq: int | None = None) -> int:
+    async def position(self, seq: int | None = None, reader: str = "volumes") -> int:
         if seq is not None:
-            await self._write("UPDATE position SET seq=?", [(seq,)])
+            await self._write("INSERT OR REPLACE INTO position VALUES (?,?)", [(reader, seq)])
             return seq
-        ((stored,),) = await self._select("SELECT seq FROM position")
-        return int(stored)
+        stored = await self._select("SELECT seq FROM position WHERE reader=?", reader)
+        return int(stored[0][0]) if stored else 0
 
     async def _select(self, sql: str, *parameters: object) -> list[Any]:
         return await self._in_thread(lambda: self._connection.execute(sql, parameters).fetchall())
@@ -142,7 +141,7 @@ class MemoryAccessLog:
 
     def __init__(self) -> None:
         self._rows: dict[VolumeId, Access] = {}
-        self._position = 0
+        self._positions: dict[str, int] = {}
 
     async def get(self, volume_id: VolumeId) -> Access | None:
         await trio.lowlevel.checkpoint()
@@ -166,8 +165,8 @@ class MemoryAccessLog:
         for volume_id in volume_ids:
             self._rows.pop(volume_id, None)
 
-    async def position(self, seq: int | None = None) -> int:
+    async def position(self, seq: int | None = None, reader: str = "volumes") -> int:
         await trio.lowlevel.checkpoint()
         if seq is not None:
-            self._position = seq
-        return self._position
+            self._positions[reader] = seq
+        return self._positions.get(reader, 0)

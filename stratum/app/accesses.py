@@ -201,7 +201,8 @@ class AccessRecorder:
         return row
 
     def _look_at_ms(self, volume: Volume, row: Access, now_ms: int) -> int:
-        verdict = self._rules.verdict(volume, row, now_ms)
+        pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
+        verdict = self._rules.verdict(volume, row, now_ms, pin)
         return verdict.look_again_at_ms if isinstance(verdict, Stay) else now_ms
 
     def _announce(self, rows: Sequence[Access]) -> None:

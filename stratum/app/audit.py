@@ -78,6 +78,11 @@ def _concerns(recorded: Recorded, wanted: Filter, streams: set[str]) -> bool:
     key = getattr(recorded.event, "key", None)
     if bucket is None:
         return recorded.stream in streams
+    pinned = getattr(recorded.event, "prefix", None)
+    if pinned is not None:  # a pin concerns all that is under its prefix
+        return bucket == wanted.bucket and (
+            pinned.startswith(wanted.prefix) or wanted.prefix.startswith(pinned)
+        )
     matches = bucket == wanted.bucket and (key or "").startswith(wanted.prefix)
     if matches:
         streams.add(recorded.stream)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from stratum.domain import access, wording
@@ -16,6 +15,7 @@ from stratum.domain.errors import NoSuchVersion
 from stratum.domain.events import MoveAbandoned, Recorded, TierDecided, VolumeMoved
 from stratum.domain.names import BucketName, ObjectKey, Tier
 from stratum.domain.object import require_version
+from stratum.domain.pin import Pin
 from stratum.domain.pricing import BYTES_PER_GB
 from stratum.domain.tiering import Decision, Move, Rules
 from stratum.domain.volume import Volume
@@ -78,6 +78,8 @@ class Explanation:
     policy: str
     prices: str
     """Version of the price list in force."""
+    pin: Pin | None
+    """The pin that counts for the key."""
     moves: tuple[PastMove, ...]
     """All decisions, oldest first."""
 
@@ -106,7 +108,8 @@ async def explain(
     row = await access_log.get(volume.id)
     known = row or access.unread(volume.id, volume.placed_at_ms)
     moves = past_moves(await journal.history(volume.id))
-    outlook = _outlook(volume, known, rules, now_ms)
+    pin = journal.catalog.pin_of(bucket, key)
+    outlook = _outlook(volume, known, rules, now_ms, pin)
     if moves and moves[-1].outcome == ABANDONED:
         outlook = replace(outlook, sentence=f"{outlook.sentence}; {_failed(moves[-1])}")
     if not enabled:
@@ -129,6 +132,7 @@ async def explain(
         tiering_enabled=enabled,
         policy=rules.policy.name,
         prices=rules.prices.version(),
+        pin=pin,
         moves=moves,
     )
 
@@ -162,6 +166,8 @@ def render_text(explanation: Explanation, now_ms: int) -> str:
         f"  next look: {_next_look(it, now_ms)}",
         f"  rules:     {it.policy}, price list {it.prices}",
     ]
+    if it.pin is not None:
+        lines.insert(4, f"  pin:       {it.pin.describe()}")
     lines.append("  moves:" if it.moves else "  moves:     none")
     for move in it.moves:
         ended = f" {_time(move.ended_at_ms)}" if move.ended_at_ms else ""
@@ -176,11 +182,11 @@ def _placed_because(moves: Sequence[PastMove]) -> str:
     return carried_out[-1].decision.sentence if carried_out else PLACED_WHEN_WRITTEN
 
 
-def _outlook(volume: Volume, row: Access, rules: Rules, now_ms: int) -> Outlook:
+def _outlook(volume: Volume, row: Access, rules: Rules, now_ms: int, pin: Pin | None) -> Outlook:
     if volume.pending is not None:
         pending = volume.pending
         return Outlook(f"on its way to {pending.to}: {pending.sentence}", 0, "")
-    verdict = rules.verdict(volume, row, now_ms)
+    verdict = rules.verdict(volume, row, now_ms, pin)
     if isinstance(verdict, Move):
         decision = verdict.decision
         return Outlook(
@@ -189,7 +195,7 @@ def _outlook(volume: Volume, row: Access, rules: Rules, now_ms: int) -> Outlook:
     look_at_ms = row.look_at_ms or verdict.look_again_at_ms
     if not look_at_ms:
         return Outlook(verdict.sentence, 0, "")
-    then = rules.verdict(volume, row, max(look_at_ms, now_ms))
+    then = rules.verdict(volume, row, max(look_at_ms, now_ms), pin)
     if isinstance(then, Move):
         would_do = f"it moves to {then.decision.target}, unless it is read before"
     elif then.would_do is not None:
@@ -221,4 +227,4 @@ def _next_look(it: Explanation, now_ms: int) -> str:
 
 
 def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return wording.moment(at_ms)

@@ -17,7 +17,8 @@ from stratum.domain.access import Access
 from stratum.domain.errors import MoveRefused, NoSuchVolume, StratumError
 from stratum.domain.move import decide_move
 from stratum.domain.names import ExtentId, Tier, VolumeId
-from stratum.domain.tiering import Decision, Rules, Stay
+from stratum.domain.tiering import Decision, Rules, Stay, Verdict
+from stratum.domain.volume import Volume
 from stratum.ports import AccessLog, Journal, NewId, NowMs
 
 BATCH_ROWS = 100
@@ -100,7 +101,7 @@ class Tierer:
                     continue
                 look_at_ms = later_ms
                 if volume.pending is None:
-                    verdict = self._rules.verdict(volume, row, now_ms)
+                    verdict = self._verdict(volume, row, now_ms)
                     if isinstance(verdict, Stay):
                         look_at_ms = verdict.look_again_at_ms
                     else:
@@ -116,6 +117,10 @@ class Tierer:
             except (NoSuchVolume, MoveRefused) as error:
                 log.info("not moved: %s", error)
         return len(due)
+
+    def _verdict(self, volume: Volume, row: Access, now_ms: int) -> Verdict:
+        pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
+        return self._rules.verdict(volume, row, now_ms, pin)
 
     async def move_by_hand(
         self, volume_id: VolumeId, target: Tier, who: str, why: str = ""

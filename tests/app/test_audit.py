@@ -314,6 +314,26 @@ async def test_events_of_a_key_include_those_that_do_not_name_it(autojump_clock)
     assert names(await shown(store, type="TierDecided")) == ["TierDecided"]
 
 
+async def test_pins_concern_all_that_is_under_their_prefix():
+    store = await filled()
+    for prefix in ("", "a/", "a/1x", "b/"):
+        await store.pin(prefix, WARM, "because")
+    await store.unpin("a/")
+
+    async def pinned(prefix, bucket=BUCKET):
+        found = await shown(store, bucket=bucket, prefix=prefix)
+        return [as_line(each) for each in found if each.stream.startswith("pin/")]
+
+    of_all, of_a, of_1x, of_b = [
+        f"bucket=bucket{shown_prefix} tier=warm why=because"
+        for shown_prefix in ("", " prefix=a/", " prefix=a/1x", " prefix=b/")
+    ]
+    assert await pinned("a/1") == [of_all, of_a, of_1x, "bucket=bucket prefix=a/"]
+    assert await pinned("b/1") == [of_all, of_b]
+    assert await pinned("c") == [of_all]
+    assert await pinned("a/1", "another") == []
+
+
 async def test_events_of_a_time(autojump_clock):
     store = Store()
     await store.put("1", b"")

@@ -65,6 +65,9 @@ async def test_the_position_is_kept(log):
     assert await log.position() == 0
     assert await log.position(42) == 42
     assert await log.position() == 42
+    assert await log.position(reader="pins") == 0
+    await log.position(7, "pins")
+    assert (await log.position(), await log.position(reader="pins")) == (42, 7)
 
 
 async def test_a_flush_larger_than_a_transaction_is_all_there(log):

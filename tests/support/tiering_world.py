@@ -25,6 +25,7 @@ from stratum.app.explain import explain
 from stratum.app.mover import Mover
 from stratum.app.objects import Objects
 from stratum.app.payload import Stated, StreamSource
+from stratum.app.pins import Pins
 from stratum.app.reclaimer import Reclaimer
 from stratum.app.recovery import settle_staged
 from stratum.app.tierer import Tierer
@@ -178,6 +179,9 @@ class World:
             rows,
             enabled=enabled,
         )
+        self.pins = Pins(
+            self.journal, self.access_log, self.rules, self.now_ms, rows, self.tierer.wake
+        )
         self.reclaimer = Reclaimer(self.journal, self.datapath, self.now_ms, grace_s=grace_s)
         self.objects = Objects(
             self.journal, self.datapath, self.recorder, self.new_id, self.now_ms, new_hasher
@@ -189,7 +193,7 @@ class World:
         """Recovery, then the named loops (all by default) until the block ends."""
         await settle_staged(self.journal, self.disks, decode_record)
         async with trio.open_nursery() as nursery:
-            for loop in loops or ("mover", "recorder", "tierer", "reclaimer"):
+            for loop in loops or ("mover", "recorder", "tierer", "pins", "reclaimer"):
                 await nursery.start(getattr(self, loop).run)
             yield nursery
             nursery.cancel_scope.cancel()
@@ -250,6 +254,13 @@ class World:
 
     async def move(self, key: str, target: Tier) -> None:
         await self.tierer.move_by_hand(self.volume(key).id, target, "alice")
+
+    async def pin(self, prefix: str, tier: Tier, why: str = "") -> None:
+        await self.make_bucket()
+        await self.pins.pin(ALICE, BUCKET, prefix, tier, why)
+
+    async def unpin(self, prefix: str) -> None:
+        await self.pins.unpin(ALICE, BUCKET, prefix)
 
     async def explain(self, key: str):
         return await explain(
