@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from stratum import __version__, commands, simulate_command
+from stratum import __version__, commands, pin_command, simulate_command
 from stratum.app.config import Config, load_config
 from stratum.domain.errors import StratumError
 
@@ -97,12 +97,13 @@ def make_parser() -> argparse.ArgumentParser:
     _add_replay(subparsers, listing)
     simulate_command.add_parser(subparsers, listing)
 
-    tier = subparsers.add_parser("tier", help="move objects by hand")
+    tier = subparsers.add_parser("tier", help="move objects by hand, pin them to tiers")
     actions = tier.add_subparsers(dest="action", required=True, metavar="ACTION")
     move = actions.add_parser("move", parents=[listing], help="move an object to a tier")
     move.add_argument("url", metavar="s3://BUCKET/KEY")
     move.add_argument("--to", required=True, choices=("hot", "warm", "cold"))
     move.set_defaults(run=commands.tier_move)
+    pin_command.add_parsers(actions, listing)
     return parser
 
 

@@ -126,7 +126,7 @@ async def audit(config: Config, options: argparse.Namespace) -> int:
     async with open_journal_readonly(config.journal) as journal:
         if options.verify:
             return await _verify(config, journal, options.format)
-        bucket, prefix = _bucket_and_prefix(options.url)
+        bucket, prefix = bucket_and_prefix(options.url)
         wanted = auditing.Filter(
             bucket=bucket,
             prefix=prefix,
@@ -275,11 +275,11 @@ async def _remote(config: Config) -> AsyncIterator[RemoteStore | None]:
 
 
 def _object(url: str) -> tuple[BucketName, ObjectKey]:
-    bucket, key = _bucket_and_prefix(url)
+    bucket, key = bucket_and_prefix(url)
     return bucket_name(bucket), object_key(key)
 
 
-def _bucket_and_prefix(url: str) -> tuple[str, str]:
+def bucket_and_prefix(url: str) -> tuple[str, str]:
     if not url:
         return "", ""
     if not url.startswith("s3://"):

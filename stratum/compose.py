@@ -43,6 +43,7 @@ from stratum.app.config import Config
 from stratum.app.datapath import REMOTE_MAGIC, DataPath
 from stratum.app.mover import Mover
 from stratum.app.objects import Objects
+from stratum.app.pins import Pins
 from stratum.app.reclaimer import Reclaimer
 from stratum.app.recovery import claim_disks, settle_staged
 from stratum.app.status import status
@@ -84,6 +85,7 @@ class Stratum:
     objects: Objects
     uploads: Uploads
     tierer: Tierer
+    pins: Pins
     metrics: Metrics
 
 
@@ -191,6 +193,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             enabled=config.tiering_enabled,
         )
         wake.tierer = tierer
+        pins = Pins(journal, access_log, rules, now_ms, rows, wake)
         reclaimer = Reclaimer(journal, datapath, now_ms, grace_s=config.reclaim_grace_s)
         objects = Objects(journal, datapath, accesses, new_id, now_ms, new_hasher)
         uploads = Uploads(
@@ -204,7 +207,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             combine,
             digest,
         )
-        for service in (mover.run, accesses.run, tierer.run, reclaimer.run):
+        for service in (mover.run, accesses.run, tierer.run, pins.run, reclaimer.run):
             await background.start(service)
         yield Stratum(
             config,
@@ -215,6 +218,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             objects,
             uploads,
             tierer,
+            pins,
             metrics,
         )
         background.cancel_scope.cancel()
@@ -306,7 +310,9 @@ def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
     async def ready() -> bool:
         return (await stratum.journal.head()).seq >= 0
 
-    control = make_control(Commands(ready, metrics, report, move), access, now_ms)
+    pins = stratum.pins
+    commands = Commands(ready, metrics, report, move, pins.pin, pins.unpin)
+    control = make_control(commands, access, now_ms)
     handlers = handler_table(stratum.buckets, stratum.objects, stratum.uploads)
     return Front(
         handlers,

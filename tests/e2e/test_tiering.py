@@ -167,3 +167,48 @@ def test_a_move_that_makes_no_sense_is_refused(tiered):
     code, text = stratum(server, settings, "tier", "move", "s3://films/none", "--to", "warm")
     assert code == 2
     assert "NoSuchKey" in text
+
+
+def test_a_prefix_is_pinned_explained_listed_and_let_go(tiered):
+    server, settings, client, _ = tiered
+    client.put_object(Bucket="films", Key="p/old", Body=BODY)
+    why = "shown at 8 & 9 o'clock, Füssen"
+    code, text = stratum(server, settings, "tier", "pin", "s3://films/p/", "warm", "--why", why)
+    assert (code, text) == (
+        0,
+        "pinned s3://films/p/ to warm; what lies elsewhere moves there\n",
+    )
+    client.put_object(Bucket="films", Key="p/new", Body=BODY)
+    for key in ("p/old", "p/new"):
+        wait_for(client, key, "warm")
+    code, text = stratum(server, settings, "tier", "pins", "--format", "json")
+    assert code == 0, text
+    (pin,) = json.loads(text)
+    assert (pin["bucket"], pin["prefix"], pin["tier"]) == ("films", "p/", "warm")
+    assert (pin["by"], pin["why"]) == ("root", why)
+    _, text = stratum(server, settings, "tier", "pins")
+    assert text.startswith("pinned to warm by root since 20")
+
+    code, text = stratum(server, settings, "tier", "move", "s3://films/p/new", "--to", "hot")
+    assert code == 2
+    assert "MoveRefused" in text
+    assert "pinned to warm by root" in text
+    it = explained(server, settings, "p/new")
+    assert "in warm, pinned to warm by root since 20" in it["verdict"]
+    assert it["moves"][-1]["decision"]["policy"] == "pinned.1"
+    code, text = stratum(server, settings, "replay", "--decisions")
+    assert code == 0, text
+    code, text = stratum(server, settings, "audit", "s3://films/p/new", "--type", "TierPinned")
+    assert (code, text.count("\n")) == (0, 1)
+
+    code, text = stratum(server, settings, "tier", "unpin", "s3://films/p/")
+    assert code == 0, text
+    let_go = explained(server, settings, "p/new")
+    assert let_go["pin"] is None
+    assert "pinned" not in let_go["verdict"]
+    code, text = stratum(server, settings, "tier", "unpin", "s3://films/p/")
+    assert code == 2
+    assert "NoSuchPin" in text
+    code, text = stratum(server, settings, "tier", "pin", "s3://nowhere/", "hot")
+    assert code == 2
+    assert "NoSuchBucket" in text

@@ -18,6 +18,7 @@ from stratum.adapters.s3.sigv4 import authenticate
 from stratum.adapters.web.front import Access
 from stratum.domain.errors import StratumError
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, bucket_name, object_key
+from stratum.domain.pin import pin_prefix
 from stratum.ports import NowMs
 
 DOCUMENT_MAX_BYTES = 64 * 1024
@@ -33,6 +34,9 @@ class Commands:
     status: Callable[[], Awaitable[dict[str, object]]]
     move: Callable[[Caller, BucketName, ObjectKey, Tier], Awaitable[str]]
     """Orders a move; returns the id of the volume."""
+    pin: Callable[[Caller, BucketName, str, Tier, str], Awaitable[None]]
+    """Pins a prefix of keys to a tier, with a reason."""
+    unpin: Callable[[Caller, BucketName, str], Awaitable[None]]
 
 
 def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio:
@@ -76,13 +80,25 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
     async def move() -> Response:
         caller = await authorized()
         arguments = request.args
-        try:
-            target = Tier(arguments["to"])
-        except (KeyError, ValueError):
-            raise S3Error("InvalidArgument", "to: hot, warm or cold") from None
+        target = _tier("to")
         bucket, key = bucket_name(arguments["bucket"]), object_key(arguments["key"])
         volume_id = await commands.move(caller, bucket, key, target)
         return jsonify({"volume_id": volume_id})
+
+    @app.post("/_stratum/api/pin")
+    async def pin() -> Response:
+        caller = await authorized()
+        tier = _tier("tier")
+        bucket, prefix = _bucket_and_prefix()
+        await commands.pin(caller, bucket, prefix, tier, request.args.get("why", ""))
+        return jsonify({"bucket": bucket, "prefix": prefix, "tier": tier})
+
+    @app.delete("/_stratum/api/pin")
+    async def unpin() -> Response:
+        caller = await authorized()
+        bucket, prefix = _bucket_and_prefix()
+        await commands.unpin(caller, bucket, prefix)
+        return jsonify({"bucket": bucket, "prefix": prefix})
 
     @app.errorhandler(S3Error)
     @app.errorhandler(StratumError)
@@ -91,3 +107,15 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
         return Response(rendered.body, rendered.status, rendered.headers)
 
     return app
+
+
+def _tier(argument: str) -> Tier:
+    try:
+        return Tier(request.args[argument])
+    except (KeyError, ValueError):
+        raise S3Error("InvalidArgument", f"{argument}: hot, warm or cold") from None
+
+
+def _bucket_and_prefix() -> tuple[BucketName, str]:
+    arguments = request.args
+    return bucket_name(arguments["bucket"]), pin_prefix(arguments.get("prefix", ""))
