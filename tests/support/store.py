@@ -31,7 +31,7 @@ HOT, WARM, COLD = Tier
 
 class FaultyDisk(MemoryDisk):
     """`failing` names operations that raise DiskFailed from now on: create, append, seal, publish,
-    open, delete, staged or label. `creates` fails with the first byte of a new shard."""
+    replace, open, delete, staged or label. `creates` fails with the first byte of a new shard."""
 
     def __init__(self, path: str, **options) -> None:
         super().__init__(path, **options)
@@ -50,6 +50,10 @@ class FaultyDisk(MemoryDisk):
     async def publish(self, name):
         await self.fault("publish")
         await super().publish(name)
+
+    async def replace(self, staged, name):
+        await self.fault("replace")
+        await super().replace(staged, name)
 
     async def open(self, name):
         await self.fault("open")
