@@ -14,6 +14,7 @@ from stratum.app.audit import Verifier
 from stratum.app.buckets import Buckets
 from stratum.app.payload import Stated
 from stratum.app.recovery import claim_disks, settle_staged
+from stratum.app.scrubber import Scrubber, ShardFinding
 from stratum.app.status import status
 from stratum.app.uploads import Uploads
 from stratum.domain.conditions import NO_CONDITIONS
@@ -150,6 +151,15 @@ class Store(World):
             digest,
         )
 
+        self.scrubber = Scrubber(
+            self.journal,
+            self.disks,
+            self.datapath._codec,
+            decode_record,
+            ErasureProfile(),
+            bytes_per_s=None,
+        )
+
     @property
     def hot(self) -> list[FaultyDisk]:
         return self.disks[HOT]
@@ -211,6 +221,11 @@ class Store(World):
         verifier = Verifier(self.journal, self.disks, self.remote, differences)
         async with aclosing(verifier.findings()) as findings:
             return [finding async for finding in findings]
+
+    async def scrub(self, **options) -> list[ShardFinding]:
+        """What a scrub finds, and with `repair=True` mends."""
+        async with self.scrubber.run(**options) as steps:
+            return [step async for step in steps if isinstance(step, ShardFinding)]
 
     async def status(self):
         return await status(self.journal, self.disks, self.remote, ErasureProfile())
