@@ -71,7 +71,8 @@ class DiskUsage:
 
 
 class ShardStore(Protocol):
-    """One disk: named shards, staged then published, never changed afterwards.
+    """One disk: named shards, staged then published, never changed afterwards, only
+    replaced as a whole.
 
     All methods may raise DiskFailed. A cancelled call may or may not have had its effect.
     """

@@ -12,6 +12,7 @@ ENTRY_POINTS = {
     "stratum.__main__",
     "stratum.cli",
     "stratum.commands",
+    "stratum.scrub_command",
     "stratum.simulate_command",
     "stratum.adapters.web.asgi",
 }

@@ -182,6 +182,8 @@ class _Walk:
                     async for step in steps:
                         yield step
                 self._volumes += 1
+                if self._is_due():
+                    yield self._progress()
             after = page[-1].id
 
     async def _parts(self) -> AsyncGenerator[ShardFinding | Progress, None]:
@@ -325,11 +327,14 @@ class _Walk:
         async with aclosing(work) as sizes:
             async for size_bytes in sizes:
                 self._read_bytes += size_bytes
-                if trio.current_time() >= self._reported_at + PROGRESS_INTERVAL_S:
-                    self._reported_at = trio.current_time()
+                if self._is_due():
                     yield self._progress()
 
+    def _is_due(self) -> bool:
+        return trio.current_time() >= self._reported_at + PROGRESS_INTERVAL_S
+
     def _progress(self) -> Progress:
+        self._reported_at = trio.current_time()
         return Progress(self._volumes, self._volumes_total, self._read_bytes)
 
 

@@ -6,7 +6,9 @@ signature (SigV4, as for S3); without one they answer 401.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from quart import Response, jsonify, request
@@ -33,6 +35,8 @@ class Commands:
     status: Callable[[], Awaitable[dict[str, object]]]
     move: Callable[[Caller, BucketName, ObjectKey, Tier], Awaitable[str]]
     """Orders a move; returns the id of the volume."""
+    scrub: Callable[[bool], AsyncGenerator[dict[str, object], None]]
+    """Reads all shards, repairs them if told so; findings and progress."""
 
 
 def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio:
@@ -84,6 +88,12 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
         volume_id = await commands.move(caller, bucket, key, target)
         return jsonify({"volume_id": volume_id})
 
+    @app.post("/_stratum/api/scrub")
+    async def scrub() -> Response:
+        await authorized()
+        steps = commands.scrub(request.args.get("repair") == "true")
+        return Response(_lines(steps), content_type="application/x-ndjson")
+
     @app.errorhandler(S3Error)
     @app.errorhandler(StratumError)
     async def refused(error: Exception) -> Response:
@@ -91,3 +101,16 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
         return Response(rendered.body, rendered.status, rendered.headers)
 
     return app
+
+
+async def _lines(steps: AsyncGenerator[dict[str, object], None]) -> AsyncGenerator[str, None]:
+    """Findings and progress as JSON lines, as they come; at the end `{}`, or `{"error": …}`: an
+    answer without either was broken off."""
+    last: dict[str, object] = {}
+    try:
+        async with aclosing(steps):
+            async for step in steps:
+                yield json.dumps(step) + "\n"
+    except StratumError as error:
+        last = {"error": str(error)}
+    yield json.dumps(last) + "\n"
