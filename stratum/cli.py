@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from stratum import __version__, commands, pin_command, simulate_command
+from stratum import __version__, commands, pin_command, scrub_command, simulate_command
 from stratum.app.config import Config, load_config
 from stratum.domain.errors import StratumError
 
@@ -96,6 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_audit(subparsers, listing)
     _add_replay(subparsers, listing)
     simulate_command.add_parser(subparsers, listing)
+    scrub_command.add_parsers(subparsers, listing)
 
     tier = subparsers.add_parser("tier", help="move objects by hand, pin them to tiers")
     actions = tier.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -10,8 +10,8 @@ import multiprocessing
 import os
 import time
 import tomllib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from random import Random
@@ -24,6 +24,7 @@ from stratum.adapters.access_log import open_access_log
 from stratum.adapters.disk import DirectoryDisk
 from stratum.adapters.identity import ROOT, RootCredentials, uuid7_source
 from stratum.adapters.journal import open_journal
+from stratum.adapters.journal_reader import open_journal_readonly
 from stratum.adapters.master_keys import has_plain_copies, load_keyring, prepare_keys
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.adapters.remote_s3 import S3Remote
@@ -46,6 +47,7 @@ from stratum.app.objects import Objects
 from stratum.app.pins import Pins
 from stratum.app.reclaimer import Reclaimer
 from stratum.app.recovery import claim_disks, settle_staged
+from stratum.app.scrubber import Scrubber
 from stratum.app.status import status
 from stratum.app.tierer import Tierer
 from stratum.app.uploads import Uploads
@@ -87,6 +89,7 @@ class Stratum:
     tierer: Tierer
     pins: Pins
     metrics: Metrics
+    scrubber: Scrubber
 
 
 def open_disks(config: Config) -> dict[Tier, Sequence[ShardStore]]:
@@ -220,8 +223,21 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             tierer,
             pins,
             metrics,
+            Scrubber(journal, disks, codec, decode_record, config.profile),
         )
         background.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_scrubber(config: Config, *, repair: bool) -> AsyncIterator[tuple[Journal, Scrubber]]:
+    """A scrubber without a server, and its journal: to repair it is opened for writing, which
+    keeps servers away; otherwise for reading, also beside one. Raises Unavailable."""
+    async with AsyncExitStack() as stack:
+        journal: Journal = await stack.enter_async_context(open_journal_readonly(config.journal))
+        if repair:
+            journal = await stack.enter_async_context(open_journal(config.journal, now_ms))
+        codec = await stack.enter_async_context(open_codec(workers=0))
+        yield journal, Scrubber(journal, open_disks(config), codec, decode_record, config.profile)
 
 
 def _make_datapath(
@@ -307,11 +323,16 @@ def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
         await stratum.tierer.move_by_hand(version.volume_id, target, caller.name)
         return version.volume_id
 
+    async def scrub(repair: bool) -> AsyncGenerator[dict[str, object], None]:
+        async with stratum.scrubber.run(repair=repair) as steps:
+            async for step in steps:
+                yield asdict(step)
+
     async def ready() -> bool:
         return (await stratum.journal.head()).seq >= 0
 
     pins = stratum.pins
-    commands = Commands(ready, metrics, report, move, pins.pin, pins.unpin)
+    commands = Commands(ready, metrics, report, move, pins.pin, pins.unpin, scrub)
     control = make_control(commands, access, now_ms)
     handlers = handler_table(stratum.buckets, stratum.objects, stratum.uploads)
     return Front(

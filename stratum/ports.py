@@ -71,7 +71,8 @@ class DiskUsage:
 
 
 class ShardStore(Protocol):
-    """One disk: named shards, staged then published, never changed afterwards.
+    """One disk: named shards, staged then published, never changed afterwards, only
+    replaced as a whole.
 
     All methods may raise DiskFailed. A cancelled call may or may not have had its effect.
     """
@@ -85,6 +86,12 @@ class ShardStore(Protocol):
     async def publish(self, name: str) -> None:
         """Move a staged shard among the published. Idempotent. Readers find a shard in either
         place, so a crash or a read before this loses nothing. Raises ShardNotFound."""
+        ...
+
+    async def replace(self, staged: str, name: str) -> None:
+        """Make a sealed shard that is staged under one name the published shard of another, in the
+        place of whatever is there, published or staged; durable when it returns. Whoever opens
+        `name` meanwhile, or after a crash, finds the old or the new. Raises ShardNotFound."""
         ...
 
     async def open(self, name: str) -> ShardReader:
@@ -167,6 +174,12 @@ class Codec(Protocol):
     ) -> Sequence[tuple[Buffer, Buffer]]:
         """Six (16-byte checksum, cell) pairs for the first `length` bytes of the buffer, valid
         until the buffer is released."""
+        ...
+
+    async def verify(
+        self, extent_id: str, stripe: int, length: int, cells: Sequence[Buffer | None]
+    ) -> frozenset[int]:
+        """Indices of those of six framed cells (None where missing) that are corrupt."""
         ...
 
     async def decode(

@@ -13,6 +13,7 @@ ENTRY_POINTS = {
     "stratum.cli",
     "stratum.commands",
     "stratum.pin_command",
+    "stratum.scrub_command",
     "stratum.simulate_command",
     "stratum.adapters.web.asgi",
 }

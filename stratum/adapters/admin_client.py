@@ -22,6 +22,8 @@ from stratum.domain.errors import StratumError, Unavailable
 
 SERVER_FILE = "server.json"
 TIMEOUT_S = 30.0
+FOLLOW_TIMEOUT_S = 300.0
+"""Between two lines of an answer; progress comes about every second, unless a disk hangs."""
 
 
 class CommandFailed(StratumError):
@@ -60,6 +62,43 @@ def call_server(
     parameters: Mapping[str, str],
 ) -> Any:
     """Send a signed command and return the JSON answer. Raises Unavailable, CommandFailed."""
+    with _answer(data, root, region, method, path, parameters, TIMEOUT_S) as response:
+        return json.loads(response.read())
+
+
+def follow_server(
+    data: Path,
+    root: RootCredentials,
+    region: str,
+    method: str,
+    path: str,
+    parameters: Mapping[str, str],
+) -> Iterator[dict[str, Any]]:
+    """Send a signed command and yield the lines of its answer as they come.
+
+    Raises Unavailable, also when the server goes away before the end; CommandFailed.
+    """
+    with _answer(data, root, region, method, path, parameters, FOLLOW_TIMEOUT_S) as response:
+        for line in response:
+            document = json.loads(line)
+            if "error" in document:
+                raise CommandFailed(document["error"])
+            if not document:
+                return
+            yield document
+    raise Unavailable("The server broke off before it was done")
+
+
+@contextmanager
+def _answer(
+    data: Path,
+    root: RootCredentials,
+    region: str,
+    method: str,
+    path: str,
+    parameters: Mapping[str, str],
+    timeout_s: float,
+) -> Iterator[http.client.HTTPResponse]:
     url = server_url(data)
     if url is None:
         raise Unavailable(f"No server is running on {data}")
@@ -77,18 +116,18 @@ def call_server(
         root.secret_access_key,
         region,
     )
-    connection = http.client.HTTPConnection(host, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection(host, timeout=timeout_s)
     try:
         connection.request(method, f"{path}?{raw_query.decode()}", headers=dict(headers))
         response = connection.getresponse()
-        body = response.read()
-    except OSError as error:
+        if response.status != 200:
+            message = _message(response.read())
+            raise CommandFailed(message or f"The server answered {response.status}")
+        yield response
+    except (OSError, http.client.HTTPException) as error:
         raise Unavailable(f"The server at {url} does not answer: {error}") from error
     finally:
         connection.close()
-    if response.status != 200:
-        raise CommandFailed(_message(body) or f"The server answered {response.status}")
-    return json.loads(body)
 
 
 def _message(body: bytes) -> str:

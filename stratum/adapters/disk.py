@@ -15,6 +15,8 @@ shard back into `staged`, and both places are looked up. Deleting does not fsync
 that comes back is garbage to an audit. The file system must keep a rename atomic through a crash,
 as ext4, XFS and Btrfs do.
 
+Replacing a shard (a repair) does fsync, both folders: what is recorded as repaired must stay so.
+
 **Threads.** Whatever may block runs in worker threads, a bounded number per disk, so that a slow
 disk delays nobody else; reads have their own, so as not to queue behind fsyncs. Cancellation waits
 for a thread that has started (only `discard` has a time limit): no file descriptor is orphaned.
@@ -26,6 +28,7 @@ import json
 import os
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 
 import trio
 
@@ -103,6 +106,11 @@ class DirectoryDisk:
         if error is not None:
             raise type(error)(*error.args)
 
+    async def replace(self, staged: str, name: str) -> None:
+        self._staged_path(staged), self._published_path(name)
+        async with self._publishing:  # a publish under way must not put the old shard back
+            await self._workers.write(self._replace_blocking, staged, name)
+
     async def open(self, name: str) -> FileShardReader:
         path = self._published_path(name)
         fd = self._open_cached(path)
@@ -162,6 +170,19 @@ class DirectoryDisk:
         except FileNotFoundError:
             if not os.path.exists(path):
                 raise self._missing(path) from None
+        except OSError as error:
+            raise disk_failed(error, path) from error
+
+    def _replace_blocking(self, staged: str, name: str) -> None:
+        path = self._published_path(name)
+        try:
+            os.rename(self._staged_path(staged), path)
+            with suppress(FileNotFoundError):
+                os.unlink(self._staged_path(name))
+            sync_directory(os.path.dirname(path), self._sync)
+            self._sync_staged()
+        except FileNotFoundError:
+            raise self._missing(path) from None
         except OSError as error:
             raise disk_failed(error, path) from error
 

@@ -24,6 +24,7 @@ from stratum.domain.events import (
     PartStored,
     PricesAdopted,
     Recorded,
+    ShardsRebuilt,
     TierDecided,
     TierPinned,
     TierUnpinned,
@@ -38,6 +39,7 @@ from stratum.domain.listing import ListRequest, Page, Position, paginate
 from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, UploadId, VolumeId
 from stratum.domain.pin import Pin, longest_pin
 from stratum.domain.pinning import pin_from
+from stratum.domain.redundancy import with_shards
 from stratum.domain.volume import (
     Garbage,
     Location,
@@ -231,16 +233,21 @@ class MemoryCatalog:
         volume = self._change(
             row, event.volume_id, location=event.target, placed_at_ms=row.at_ms, pending=None
         )
-        if volume is None:
-            return
-        self._free(row, event.source)
-        key, objects = volume.key.encode(), self._objects.get(volume.bucket, {})
-        if key in objects and objects[key].volume_id == volume.id:
-            objects[key] = replace(objects[key], location=event.target)
+        if volume is not None:
+            self._free(row, event.source)
+            self._show_location(volume)
 
     def _move_abandoned(self, row: Recorded, event: MoveAbandoned) -> None:
         self._change(row, event.volume_id, pending=None)
         self._free_unfinished(row, event.to, event.copy_id)
+
+    def _shards_rebuilt(self, row: Recorded, event: ShardsRebuilt) -> None:
+        volume = self._volumes.get(event.volume_id)
+        if volume is not None:
+            location = with_shards(volume.location, event.extent_id, event.indices)
+            changed = self._change(row, event.volume_id, location=location)
+            assert changed is not None
+            self._show_location(changed)
 
     def _upload_started(self, row: Recorded, event: UploadStarted) -> None:
         self._uploads[event.upload_id] = Upload(
@@ -325,6 +332,11 @@ class MemoryCatalog:
         self._volumes[volume_id] = changed
         return changed
 
+    def _show_location(self, volume: Volume) -> None:
+        key, objects = volume.key.encode(), self._objects.get(volume.bucket, {})
+        if key in objects and objects[key].volume_id == volume.id:
+            objects[key] = replace(objects[key], location=volume.location)
+
     def _free(self, row: Recorded, location: Location) -> None:
         self._garbage[copy_key(location)] = Garbage(location, row.at_ms)
 
@@ -359,6 +371,7 @@ _APPLY: dict[type, Callable[[MemoryCatalog, Recorded, Any], None]] = {
     TierDecided: MemoryCatalog._tier_decided,
     VolumeMoved: MemoryCatalog._volume_moved,
     MoveAbandoned: MemoryCatalog._move_abandoned,
+    ShardsRebuilt: MemoryCatalog._shards_rebuilt,
     UploadStarted: MemoryCatalog._upload_started,
     PartStored: MemoryCatalog._part_stored,
     UploadCompleted: MemoryCatalog._upload_completed,

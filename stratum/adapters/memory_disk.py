@@ -52,6 +52,14 @@ class MemoryDisk:
         elif name not in self._published:
             raise ShardNotFound(f"{self.path}: no such shard: {name}")
 
+    async def replace(self, staged: str, name: str) -> None:
+        await self._step()
+        if staged not in self._staged:
+            raise ShardNotFound(f"{self.path}: no such shard: {staged}")
+        new = self._staged.pop(staged)
+        self._drop(name, self._unsealed, self._staged, self._published)
+        self._published[name] = new
+
     async def open(self, name: str) -> MemoryShardReader:
         await self._step()
         return MemoryShardReader(self, self._find(name))

@@ -24,6 +24,7 @@ from stratum.domain.events import (
     PartStored,
     PricesAdopted,
     Recorded,
+    ShardsRebuilt,
     TierDecided,
     TierPinned,
     TierUnpinned,
@@ -35,9 +36,10 @@ from stratum.domain.events import (
     VolumeMoved,
 )
 from stratum.domain.names import ExtentId, Tier
+from stratum.domain.redundancy import with_shards
 from stratum.domain.volume import CompletedPart, Location, Metadata, PendingMove, unfinished_copy
 
-CATALOG_VERSION = 3
+CATALOG_VERSION = 4
 """Number it up when a table or what an event does to it changes: the catalog is then rebuilt."""
 
 TABLES: dict[str, tuple[str, ...]] = {
@@ -239,6 +241,20 @@ def _move_abandoned(execute: Execute, row: Recorded, event: MoveAbandoned) -> No
     _free_unfinished(execute, row, event.to, event.copy_id)
 
 
+def _shards_rebuilt(execute: Execute, row: Recorded, event: ShardsRebuilt) -> None:
+    for blob, size_bytes, tier, old_missing in execute(
+        "SELECT location, size_bytes, tier, missing FROM volumes WHERE id=?", (event.volume_id,)
+    ).fetchall():
+        location = with_shards(LOCATION.decode(blob), event.extent_id, event.indices)
+        missing = missing_shards(location)
+        execute(
+            "UPDATE volumes SET missing=?, location=?, stream_version=? WHERE id=?",
+            (missing, LOCATION.encode(location), row.version, event.volume_id),
+        )
+        _count(execute, tier, old_missing, -1, -size_bytes)
+        _count(execute, tier, missing, 1, size_bytes)
+
+
 def _upload_started(execute: Execute, row: Recorded, event: UploadStarted) -> None:
     execute(
         "INSERT INTO uploads VALUES (?,?,?,?,?,?,?,?,?)",
@@ -371,6 +387,7 @@ _PROJECTIONS: dict[type, Callable[[Execute, Recorded, Any], None]] = {
     TierDecided: _tier_decided,
     VolumeMoved: _volume_moved,
     MoveAbandoned: _move_abandoned,
+    ShardsRebuilt: _shards_rebuilt,
     UploadStarted: _upload_started,
     PartStored: _part_stored,
     UploadCompleted: _upload_completed,

@@ -30,7 +30,20 @@ from stratum.ports import Buffer, Codec, ShardReader, ShardStore, ShardWriter, S
 CLEANUP_LIMIT_S = 20.0
 """How long throwing away a half-written extent may hold up a request that failed."""
 
+REBUILT_PREFIX = "rebuilt-"
+
 log = logging.getLogger("stratum.extents")
+
+
+def rebuilt_name(extent_id: ExtentId) -> str:
+    """Under which a shard is staged that is to replace another. Not under its own name: readers
+    and recovery would take it for the shard before it is whole."""
+    return REBUILT_PREFIX + extent_id
+
+
+def is_rebuilt(name: str) -> bool:
+    """Whether a repair staged it; without that repair it is of no use."""
+    return name.startswith(REBUILT_PREFIX)
 
 
 class ExtentWriter:

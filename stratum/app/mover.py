@@ -15,6 +15,7 @@ import trio
 
 from stratum.app.commit import commit
 from stratum.app.datapath import DataPath
+from stratum.app.pace import Pace
 from stratum.app.payload import StreamSource
 from stratum.domain.errors import Conflict, RemoteFailed, ShardCorrupt, StratumError
 from stratum.domain.events import VolumeMoved
@@ -54,7 +55,7 @@ class Mover:
         self._datapath = datapath
         self._crc = crc
         self._track = track
-        self._pace = _Pace(bytes_per_s)
+        self._pace = Pace(bytes_per_s)
         self._busy = trio.CapacityLimiter(moves_at_once)
         self._slots = trio.Semaphore(QUEUE_MAX)
         self._submitted: set[VolumeId] = set()
@@ -234,7 +235,7 @@ class Mover:
 class _Copied:
     """A ByteSource that computes the checksum of what passes, not faster than the pace."""
 
-    def __init__(self, source: ByteSource, crc: Crc, pace: _Pace) -> None:
+    def __init__(self, source: ByteSource, crc: Crc, pace: Pace) -> None:
         self._source = source
         self._crc = crc
         self._pace = pace
@@ -250,20 +251,6 @@ class _Copied:
             self._value = self._crc(buffer[:length], self._value)
             await self._pace.spend(length)
         return length
-
-
-class _Pace:
-    """A limit on bytes per second that all moves share."""
-
-    def __init__(self, bytes_per_s: float | None) -> None:
-        self._bytes_per_s = bytes_per_s
-        self._free_at = 0.0
-
-    async def spend(self, size_bytes: int) -> None:
-        if self._bytes_per_s:
-            now = trio.current_time()
-            self._free_at = max(now, self._free_at) + size_bytes / self._bytes_per_s
-            await trio.sleep_until(self._free_at)
 
 
 def _hex(crc: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from stratum.app.extents import read_ends
+from stratum.app.extents import is_rebuilt, read_ends
 from stratum.app.together import together
 from stratum.domain import stripes
 from stratum.domain.catalog import Catalog, DiskLabel
@@ -129,7 +129,10 @@ async def settle_staged(
         for index, disk in enumerate(members):
             try:
                 for name in await disk.staged():
-                    staged.setdefault(ExtentId(name), []).append(index)
+                    if is_rebuilt(name):
+                        await disk.delete(name)  # a repair that a crash interrupted
+                    else:
+                        staged.setdefault(ExtentId(name), []).append(index)
             except DiskFailed as error:
                 log.error("disk %s does not answer: %s", disk.path, error)
                 absent.append(disk.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stratum.app.replacement import REBUILDING
 from stratum.domain.catalog import TierTotals
 from stratum.domain.errors import DiskFailed
 from stratum.domain.names import Tier
@@ -111,6 +112,9 @@ async def _disk(disk: ShardStore, disk_id: str | None) -> DiskStatus:
         if label.get("disk_id") != disk_id:
             return DiskStatus(disk.path, "another disk than the one that belongs here", 0, 0, 0)
         usage = await disk.usage()
+        if REBUILDING.items() <= label.items():
+            state = "being rebuilt: `disk replace` has not ended"
+            return DiskStatus(disk.path, state, usage.total_bytes, usage.free_bytes, usage.device)
     except DiskFailed as error:
         return DiskStatus(disk.path, str(error), 0, 0, 0)
     return DiskStatus(disk.path, "online", usage.total_bytes, usage.free_bytes, usage.device)

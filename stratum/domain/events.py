@@ -127,6 +127,20 @@ class MoveAbandoned:
 
 
 @dataclass(frozen=True)
+class ShardsRebuilt:
+    """Shards that were missing when an extent was committed are durable and published now."""
+
+    TOPIC: ClassVar[str] = "ShardsRebuilt.1"
+    volume_id: VolumeId
+    extent_id: ExtentId
+    indices: tuple[int, ...]
+
+    @property
+    def stream(self) -> str:
+        return self.volume_id
+
+
+@dataclass(frozen=True)
 class UploadStarted:
     TOPIC: ClassVar[str] = "UploadStarted.1"
     upload_id: UploadId
@@ -266,6 +280,7 @@ Event = (
     | TierDecided
     | VolumeMoved
     | MoveAbandoned
+    | ShardsRebuilt
     | UploadStarted
     | PartStored
     | UploadCompleted
@@ -285,6 +300,7 @@ ALL: tuple[type[Event], ...] = (
     TierDecided,
     VolumeMoved,
     MoveAbandoned,
+    ShardsRebuilt,
     UploadStarted,
     PartStored,
     UploadCompleted,

@@ -13,6 +13,7 @@ from stratum.adapters.projection import _PROJECTIONS, SCHEMA, TABLES, project
 from stratum.adapters.rebuild import Difference, differences
 from stratum.domain import events
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
+from stratum.domain.errors import Conflict
 from stratum.domain.events import (
     BucketCreated,
     CopiesReclaimed,
@@ -20,6 +21,7 @@ from stratum.domain.events import (
     PartStored,
     PricesAdopted,
     Recorded,
+    ShardsRebuilt,
     TierPinned,
     TierUnpinned,
     UploadAborted,
@@ -30,6 +32,7 @@ from stratum.domain.events import (
 )
 from stratum.domain.listing import ListRequest, Page, Position
 from stratum.domain.names import Tier
+from stratum.domain.redundancy import record_rebuilt
 from stratum.domain.volume import Extent, Location, PendingMove, remote_name
 from tests.support.histories import (
     KINDS,
@@ -241,6 +244,37 @@ def test_totals_count_missing_shards(filled):
     totals = filled.catalog.totals()
     assert totals[Tier.HOT].missing == {0: 1, 1: 1}
     assert totals[Tier.WARM].missing == {0: 1}
+
+
+def test_rebuilt_shards_are_missing_no_longer(filled):
+    filled.tell(committed(1, "x", location=local(1, Tier.HOT, 0, 4)))
+    for indices, left in (((4,), (0,)), ((4, 5), (0,)), ((0,), ())):
+        filled.tell(ShardsRebuilt(volume_id(1), "e1", indices))
+        volume = filled.catalog.volume(volume_id(1))
+        assert volume.location == local(1, Tier.HOT, *left)
+        assert filled.catalog.version("alpha", "x").location == volume.location
+        totals = filled.catalog.totals()[Tier.HOT]
+        assert (totals.missing, totals.volumes, totals.size_bytes) == ({len(left): 1}, 1, 1001)
+    assert volume.stream_version == 4
+    filled.tell(ShardsRebuilt(volume_id(1), "e2", (1,)), ShardsRebuilt(volume_id(2), "e1", (1,)))
+    assert filled.catalog.volume(volume_id(1)).location == volume.location
+
+
+def test_only_what_is_missing_and_still_there_is_recorded_as_rebuilt(filled):
+    filled.tell(committed(1, "x", location=local(1, Tier.HOT, 0, 4)))
+
+    def decide(extent_id, *indices):
+        return record_rebuilt(
+            filled.catalog, volume_id=volume_id(1), extent_id=extent_id, indices=indices
+        )
+
+    assert decide("e1", 3, 4) == [ShardsRebuilt(volume_id(1), "e1", (4,))]
+    assert decide("e1", 3) == []
+    with pytest.raises(Conflict):
+        decide("e2", 4)
+    filled.tell(VersionRemoved(volume_id(1), "alpha", "x", "null", "deleted"))
+    with pytest.raises(Conflict):
+        decide("e1", 4)
 
 
 def test_the_prices_adopted_last_are_in_force(filled):

@@ -116,6 +116,13 @@ async def test_three_corrupt_cells_are_unavailable_not_wrong(codec):
         await codec.decode(EXTENT, 0, 5000, cells)
 
 
+async def test_verifying_names_what_is_corrupt_however_much_it_is(codec):
+    frames = await encoded(codec, content(100))
+    cells = [None, frames[1][:-1], b"", bytes(len(frames[3])), frames[5], frames[5]]
+    assert await codec.verify(EXTENT, 0, 100, cells) == {1, 2, 3, 4}
+    assert await codec.verify(EXTENT, 0, 100, frames) == frozenset()
+
+
 async def test_swapped_cells_are_both_corrupt(codec):
     data = content(5000)
     cells = await encoded(codec, data)

@@ -44,6 +44,18 @@ def no_descriptor_leaks():
 
 
 # -- layout and durability ------------------------------------------------------------------------
+async def test_a_replaced_shard_is_synced_in_both_folders(disk, sync_log, tmp_path):
+    await disk.create(OTHER).seal([b"new"])
+    sync_log.paths.clear()
+    await disk.replace(OTHER, NAME)
+    root = tmp_path / "disk0"
+    assert sync_log.paths == [str(root / "shards" / NAME[-2:]), str(root / "staged")]
+    await disk.create(OTHER).seal([b"newer"])
+    sync_log.fail = lambda path: path.endswith(NAME[-2:])
+    with pytest.raises(DiskFailed):
+        await disk.replace(OTHER, NAME)
+
+
 async def test_layout_and_modes(disk, tmp_path):
     await disk.create(NAME).seal([b"x"])
     staged = tmp_path / "disk0" / "staged" / NAME

@@ -21,6 +21,7 @@ from stratum.domain.events import (
     MoveAbandoned,
     PartStored,
     PricesAdopted,
+    ShardsRebuilt,
     TierPinned,
     TierUnpinned,
     UploadAborted,
@@ -51,6 +52,7 @@ EXAMPLES = [
     decided(volume_id(1), "c1"),
     VolumeMoved(volume_id(1), local(1, Tier.HOT, 2, 5), remote(3), "0" * 16),
     MoveAbandoned(volume_id(1), Tier.COLD, "c1", "the remote is down"),
+    ShardsRebuilt(volume_id(1), "e1", (2, 5)),
     UploadStarted("u", "alpha", "k", "o", "O", Metadata({}, {"a": "b"}), CRC.algorithm, CRC.type),
     UploadStarted("u", "alpha", "k", "o", "O"),
     PartStored("u", 1, 5, "f" * 32, "0" * 16, local(4), (CRC,)),
@@ -85,6 +87,7 @@ FIELDS = {
     events.TierDecided: "volume_id decision copy_id",
     VolumeMoved: "volume_id source target checksum",
     MoveAbandoned: "volume_id to copy_id reason",
+    ShardsRebuilt: "volume_id extent_id indices",
     UploadStarted: "upload_id bucket key owner_id owner_name metadata checksum_algorithm"
     " checksum_type",
     PartStored: "upload_id number size_bytes etag checksum location checksums",

@@ -60,6 +60,32 @@ async def test_appends_and_the_seal_follow_one_another(disk):
     assert await content(disk, NAME) == b"1234"
 
 
+@pytest.mark.parametrize("old", ["published", "staged", "nothing", "both"])
+async def test_replace_takes_the_place_of_whatever_is_there(disk, old):
+    if old != "nothing":
+        await store(disk, NAME, b"old")
+    if old in ("published", "both"):
+        await disk.publish(NAME)
+    if old == "both":
+        await store(disk, NAME, b"older")
+    await store(disk, f"rebuilt-{NAME}", b"newer")
+    before = None if old == "nothing" else await disk.open(NAME)
+    await disk.replace(f"rebuilt-{NAME}", NAME)
+    assert await content(disk, NAME) == b"newer"
+    assert await published(disk) == [NAME]
+    assert await disk.staged() == []
+    if before is not None:
+        assert bytes(await before.read_at(0, 9)) == b"old"  # readers keep what they opened
+        before.close()
+
+
+async def test_replace_needs_a_staged_shard(disk):
+    await store(disk, NAME, b"old")
+    with pytest.raises(ShardNotFound):
+        await disk.replace(OTHER, NAME)
+    assert await content(disk, NAME) == b"old"
+
+
 async def test_an_empty_shard(disk):
     await store(disk, NAME)
     reader = await disk.open(NAME)

@@ -10,6 +10,7 @@ from stratum.domain.events import (
     MoveAbandoned,
     PartStored,
     PricesAdopted,
+    ShardsRebuilt,
     TierDecided,
     TierPinned,
     TierUnpinned,
@@ -130,6 +131,12 @@ class History:
     def _abandon(self, catalog, which, other):
         return [MoveAbandoned(self._volume(which), Tier.COLD, "c", "it was overwritten")]
 
+    def _rebuild(self, catalog, which, other):
+        volume = catalog.volume(self._volume(which))
+        extents = volume.location.extents if volume else ()
+        name = extents[other % len(extents)].id if extents else "nothing"
+        return [ShardsRebuilt(self._volume(which), name, (other % 3,))]
+
     def _start(self, catalog, which, other):
         upload = f"u{self._fresh()}"
         self.uploads.append(upload)
@@ -202,6 +209,7 @@ KINDS = (
     "decide",
     "move",
     "abandon",
+    "rebuild",
     "start",
     "part",
     "complete",

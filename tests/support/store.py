@@ -14,6 +14,7 @@ from stratum.app.audit import Verifier
 from stratum.app.buckets import Buckets
 from stratum.app.payload import Stated
 from stratum.app.recovery import claim_disks, settle_staged
+from stratum.app.scrubber import Scrubber, ShardFinding
 from stratum.app.status import status
 from stratum.app.uploads import Uploads
 from stratum.domain.conditions import NO_CONDITIONS
@@ -31,7 +32,7 @@ HOT, WARM, COLD = Tier
 
 class FaultyDisk(MemoryDisk):
     """`failing` names operations that raise DiskFailed from now on: create, append, seal, publish,
-    open, delete, staged or label. `creates` fails with the first byte of a new shard."""
+    replace, open, delete, staged or label. `creates` fails with the first byte of a new shard."""
 
     def __init__(self, path: str, **options) -> None:
         super().__init__(path, **options)
@@ -50,6 +51,10 @@ class FaultyDisk(MemoryDisk):
     async def publish(self, name):
         await self.fault("publish")
         await super().publish(name)
+
+    async def replace(self, staged, name):
+        await self.fault("replace")
+        await super().replace(staged, name)
 
     async def open(self, name):
         await self.fault("open")
@@ -146,6 +151,15 @@ class Store(World):
             digest,
         )
 
+        self.scrubber = Scrubber(
+            self.journal,
+            self.disks,
+            self.datapath._codec,
+            decode_record,
+            ErasureProfile(),
+            bytes_per_s=None,
+        )
+
     @property
     def hot(self) -> list[FaultyDisk]:
         return self.disks[HOT]
@@ -207,6 +221,11 @@ class Store(World):
         verifier = Verifier(self.journal, self.disks, self.remote, differences)
         async with aclosing(verifier.findings()) as findings:
             return [finding async for finding in findings]
+
+    async def scrub(self, **options) -> list[ShardFinding]:
+        """What a scrub finds, and with `repair=True` mends."""
+        async with self.scrubber.run(**options) as steps:
+            return [step async for step in steps if isinstance(step, ShardFinding)]
 
     async def status(self):
         return await status(self.journal, self.disks, self.remote, ErasureProfile())

@@ -6,7 +6,9 @@ signature (SigV4, as for S3); without one they answer 401.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from quart import Response, jsonify, request
@@ -37,6 +39,8 @@ class Commands:
     pin: Callable[[Caller, BucketName, str, Tier, str], Awaitable[None]]
     """Pins a prefix of keys to a tier, with a reason."""
     unpin: Callable[[Caller, BucketName, str], Awaitable[None]]
+    scrub: Callable[[bool], AsyncGenerator[dict[str, object], None]]
+    """Reads all shards, repairs them if told so; findings and progress."""
 
 
 def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio:
@@ -47,16 +51,7 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
     app.config["RESPONSE_TIMEOUT"] = None
 
     async def authorized() -> Caller:
-        head = RequestHead(
-            request.method,
-            request.scope["raw_path"],
-            request.scope["query_string"],
-            headers_from_raw(request.scope["headers"]),
-        )
-        who = authenticate(head, now_ms() // 1000, access.secret_for, access.region)
-        if who is None:
-            raise credentials_required()
-        return access.caller_of(who.access_key_id)
+        return _caller(access, now_ms() // 1000)
 
     @app.get("/_stratum/health/live")
     async def live() -> Response:
@@ -100,6 +95,12 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
         await commands.unpin(caller, bucket, prefix)
         return jsonify({"bucket": bucket, "prefix": prefix})
 
+    @app.post("/_stratum/api/scrub")
+    async def scrub() -> Response:
+        await authorized()
+        steps = commands.scrub(request.args.get("repair") == "true")
+        return Response(_lines(steps), content_type="application/x-ndjson")
+
     @app.errorhandler(S3Error)
     @app.errorhandler(StratumError)
     async def refused(error: Exception) -> Response:
@@ -107,6 +108,20 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
         return Response(rendered.body, rendered.status, rendered.headers)
 
     return app
+
+
+def _caller(access: Access, now_s: int) -> Caller:
+    """Who signed the request; raises S3Error."""
+    head = RequestHead(
+        request.method,
+        request.scope["raw_path"],
+        request.scope["query_string"],
+        headers_from_raw(request.scope["headers"]),
+    )
+    who = authenticate(head, now_s, access.secret_for, access.region)
+    if who is None:
+        raise credentials_required()
+    return access.caller_of(who.access_key_id)
 
 
 def _tier(argument: str) -> Tier:
@@ -119,3 +134,16 @@ def _tier(argument: str) -> Tier:
 def _bucket_and_prefix() -> tuple[BucketName, str]:
     arguments = request.args
     return bucket_name(arguments["bucket"]), pin_prefix(arguments.get("prefix", ""))
+
+
+async def _lines(steps: AsyncGenerator[dict[str, object], None]) -> AsyncGenerator[str, None]:
+    """Findings and progress as JSON lines, as they come; at the end `{}`, or `{"error": …}`: an
+    answer without either was broken off."""
+    last: dict[str, object] = {}
+    try:
+        async with aclosing(steps):
+            async for step in steps:
+                yield json.dumps(step) + "\n"
+    except StratumError as error:
+        last = {"error": str(error)}
+    yield json.dumps(last) + "\n"
