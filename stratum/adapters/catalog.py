@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from stratum.adapters.catalog_listing import BYTES_END, list_objects
-from stratum.adapters.projection import CHECKSUMS, DETAILS, LOCATION, METADATA, NUMBERS, PENDING
+from stratum.adapters.catalog_schema import CHECKSUMS, DETAILS, LOCATION, METADATA, NUMBERS, PENDING
 from stratum.adapters.sqlite_connection import meaning_of
 from stratum.domain.catalog import Bucket, DiskLabel, ListedObject, TierTotals, copy_key
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType

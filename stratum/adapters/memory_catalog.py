@@ -2,74 +2,42 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stratum.domain.catalog import (
-    Bucket,
-    DiskLabel,
-    ListedObject,
-    TierTotals,
-    copy_key,
-    missing_shards,
-)
+from stratum.adapters.memory_placements import APPLY_PLACEMENTS, MemoryPlacements
+from stratum.domain.catalog import Bucket, ListedObject
 from stratum.domain.events import (
     BucketCreated,
     BucketDeleted,
-    CopiesReclaimed,
-    DiskAdded,
-    MoveAbandoned,
     PartStored,
-    PricesAdopted,
     Recorded,
-    ShardsRebuilt,
-    TierDecided,
-    TierPinned,
-    TierUnpinned,
     UploadAborted,
     UploadCompleted,
     UploadStarted,
     VersionCommitted,
     VersionRemoved,
-    VolumeMoved,
 )
 from stratum.domain.listing import ListRequest, Page, Position, paginate
-from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, UploadId, VolumeId
-from stratum.domain.pin import Pin, longest_pin
-from stratum.domain.pinning import pin_from
-from stratum.domain.redundancy import with_shards
-from stratum.domain.volume import (
-    Garbage,
-    Location,
-    ObjectVersion,
-    Part,
-    PendingMove,
-    Upload,
-    Volume,
-    unfinished_copy,
-)
+from stratum.domain.names import BucketName, Caller, ObjectKey, UploadId, VolumeId
+from stratum.domain.volume import ObjectVersion, Part, Upload, Volume
 
 
-class MemoryCatalog:
+class MemoryCatalog(MemoryPlacements):
     """Implements Catalog; `apply` is the only thing that changes it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._buckets: dict[str, Bucket] = {}
         self._objects: dict[str, dict[bytes, ObjectVersion]] = {}
         self._keys: dict[str, list[bytes]] = {}
-        self._volumes: dict[str, Volume] = {}
         self._uploads: dict[str, Upload] = {}
         self._upload_keys: dict[str, list[tuple[bytes, str]]] = {}
         self._parts: dict[str, dict[int, Part]] = {}
         self._completed: dict[str, tuple[VolumeId, tuple[int, ...]]] = {}
-        self._garbage: dict[str, Garbage] = {}
-        self._disks: dict[tuple[str, int], DiskLabel] = {}
-        self._prices: dict[str, tuple[int, str]] = {}
-        self._pins: dict[str, list[tuple[bytes, Pin]]] = {}
 
-    # -- namespace ------------------------------------------------------------------------------
     def bucket(self, name: BucketName) -> Bucket | None:
         return self._buckets.get(name)
 
@@ -113,58 +81,6 @@ class MemoryCatalog:
 
     def completed(self, upload_id: UploadId) -> tuple[VolumeId, tuple[int, ...]] | None:
         return self._completed.get(upload_id)
-
-    # -- placements -----------------------------------------------------------------------------
-    def volume(self, volume_id: VolumeId) -> Volume | None:
-        return self._volumes.get(volume_id)
-
-    def volumes(self, after: str = "", limit: int = 1000) -> Sequence[Volume]:
-        return [self._volumes[each] for each in sorted(self._volumes) if each > after][:limit]
-
-    def pending_moves(self) -> Sequence[Volume]:
-        pending = (volume for volume in self._volumes.values() if volume.pending is not None)
-        return sorted(pending, key=lambda volume: volume.id)
-
-    def garbage(
-        self, freed_before_ms: int, limit: int, after: Garbage | None = None
-    ) -> Sequence[Garbage]:
-        old = [each for each in self._garbage.values() if each.freed_at_ms <= freed_before_ms]
-        if after is not None:
-            old = [each for each in old if _waiting(each) > _waiting(after)]
-        return sorted(old, key=_waiting)[:limit]
-
-    def totals(self) -> dict[Tier, TierTotals]:
-        totals = {}
-        for tier in Tier:
-            volumes = [volume for volume in self._volumes.values() if volume.tier is tier]
-            missing: dict[int, int] = {}
-            for volume in volumes:
-                lost = missing_shards(volume.location)
-                missing[lost] = missing.get(lost, 0) + 1
-            size_bytes = sum(volume.size_bytes for volume in volumes)
-            totals[tier] = TierTotals(len(volumes), size_bytes, missing)
-        return totals
-
-    def disks(self) -> Sequence[DiskLabel]:
-        return [self._disks[place] for place in sorted(self._disks)]
-
-    def prices(self, version: str = "") -> tuple[str, str] | None:
-        if not version and self._prices:
-            version = max(self._prices, key=lambda each: self._prices[each][0])
-        return (version, self._prices[version][1]) if version in self._prices else None
-
-    def pin_of(self, bucket: BucketName, key: ObjectKey) -> Pin | None:
-        pins = self._pins.get(bucket, [])
-
-        def at_or_below(sought: bytes) -> Pin | None:
-            at = bisect_right(pins, sought, key=_pinned_prefix)
-            return pins[at - 1][1] if at else None
-
-        return longest_pin(key.encode(), at_or_below)
-
-    def pins(self, bucket: BucketName | None = None) -> Sequence[Pin]:
-        buckets = sorted(self._pins) if bucket is None else [bucket]
-        return [pin for each in buckets for _, pin in self._pins.get(each, [])]
 
     # -- events ---------------------------------------------------------------------------------
     def apply(self, recorded: Recorded) -> None:
@@ -224,31 +140,6 @@ class MemoryCatalog:
             if volume_id == event.volume_id:
                 del self._completed[upload_id]
 
-    def _tier_decided(self, row: Recorded, event: TierDecided) -> None:
-        decision = event.decision
-        pending = PendingMove(decision.target, event.copy_id, row.at_ms, decision.sentence)
-        self._change(row, event.volume_id, pending=pending)
-
-    def _volume_moved(self, row: Recorded, event: VolumeMoved) -> None:
-        volume = self._change(
-            row, event.volume_id, location=event.target, placed_at_ms=row.at_ms, pending=None
-        )
-        if volume is not None:
-            self._free(row, event.source)
-            self._show_location(volume)
-
-    def _move_abandoned(self, row: Recorded, event: MoveAbandoned) -> None:
-        self._change(row, event.volume_id, pending=None)
-        self._free_unfinished(row, event.to, event.copy_id)
-
-    def _shards_rebuilt(self, row: Recorded, event: ShardsRebuilt) -> None:
-        volume = self._volumes.get(event.volume_id)
-        if volume is not None:
-            location = with_shards(volume.location, event.extent_id, event.indices)
-            changed = self._change(row, event.volume_id, location=location)
-            assert changed is not None
-            self._show_location(changed)
-
     def _upload_started(self, row: Recorded, event: UploadStarted) -> None:
         self._uploads[event.upload_id] = Upload(
             event.upload_id,
@@ -289,32 +180,6 @@ class MemoryCatalog:
     def _upload_aborted(self, row: Recorded, event: UploadAborted) -> None:
         self._end_upload(row, event.upload_id, ())
 
-    def _copies_reclaimed(self, row: Recorded, event: CopiesReclaimed) -> None:
-        for copy in event.copies:
-            self._garbage.pop(copy, None)
-
-    def _disk_added(self, row: Recorded, event: DiskAdded) -> None:
-        place = (event.tier.value, event.index)
-        self._disks[place] = DiskLabel(event.tier, event.index, event.disk_id)
-
-    def _prices_adopted(self, row: Recorded, event: PricesAdopted) -> None:
-        self._prices[event.version] = (row.seq, event.document)
-
-    def _tier_pinned(self, row: Recorded, event: TierPinned) -> None:
-        self._unpin(event.bucket, event.prefix)
-        insort(
-            self._pins.setdefault(event.bucket, []),
-            (event.prefix.encode(), pin_from(row)),
-            key=_pinned_prefix,
-        )
-
-    def _tier_unpinned(self, row: Recorded, event: TierUnpinned) -> None:
-        self._unpin(event.bucket, event.prefix)
-
-    def _unpin(self, bucket: BucketName, prefix: str) -> None:
-        pins = self._pins.get(bucket, [])
-        pins[:] = [each for each in pins if each[1].prefix != prefix]
-
     def _end_upload(self, row: Recorded, upload_id: UploadId, kept: Sequence[int]) -> None:
         listed = frozenset(kept)
         for number, part in self._parts.pop(upload_id, {}).items():
@@ -324,26 +189,10 @@ class MemoryCatalog:
         if upload is not None:
             _remove_sorted(self._upload_keys[upload.bucket], (upload.key.encode(), upload_id))
 
-    def _change(self, row: Recorded, volume_id: VolumeId, **changes: Any) -> Volume | None:
-        volume = self._volumes.get(volume_id)
-        if volume is None:
-            return None
-        changed = replace(volume, stream_version=row.version, **changes)
-        self._volumes[volume_id] = changed
-        return changed
-
     def _show_location(self, volume: Volume) -> None:
         key, objects = volume.key.encode(), self._objects.get(volume.bucket, {})
         if key in objects and objects[key].volume_id == volume.id:
             objects[key] = replace(objects[key], location=volume.location)
-
-    def _free(self, row: Recorded, location: Location) -> None:
-        self._garbage[copy_key(location)] = Garbage(location, row.at_ms)
-
-    def _free_unfinished(self, row: Recorded, to: Tier, copy_id: ExtentId) -> None:
-        left = unfinished_copy(to, copy_id)
-        if left is not None:
-            self._free(row, left)
 
 
 def _listed(version: ObjectVersion) -> ListedObject:
@@ -364,29 +213,13 @@ def _remove_sorted(items: list[Any], item: object) -> None:
 
 
 _APPLY: dict[type, Callable[[MemoryCatalog, Recorded, Any], None]] = {
+    **APPLY_PLACEMENTS,
     BucketCreated: MemoryCatalog._bucket_created,
     BucketDeleted: MemoryCatalog._bucket_deleted,
     VersionCommitted: MemoryCatalog._version_committed,
     VersionRemoved: MemoryCatalog._version_removed,
-    TierDecided: MemoryCatalog._tier_decided,
-    VolumeMoved: MemoryCatalog._volume_moved,
-    MoveAbandoned: MemoryCatalog._move_abandoned,
-    ShardsRebuilt: MemoryCatalog._shards_rebuilt,
     UploadStarted: MemoryCatalog._upload_started,
     PartStored: MemoryCatalog._part_stored,
     UploadCompleted: MemoryCatalog._upload_completed,
     UploadAborted: MemoryCatalog._upload_aborted,
-    CopiesReclaimed: MemoryCatalog._copies_reclaimed,
-    DiskAdded: MemoryCatalog._disk_added,
-    PricesAdopted: MemoryCatalog._prices_adopted,
-    TierPinned: MemoryCatalog._tier_pinned,
-    TierUnpinned: MemoryCatalog._tier_unpinned,
 }
-
-
-def _pinned_prefix(entry: tuple[bytes, Pin]) -> bytes:
-    return entry[0]
-
-
-def _waiting(garbage: Garbage) -> tuple[int, str]:
-    return garbage.freed_at_ms, copy_key(garbage.location)

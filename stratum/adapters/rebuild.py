@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from stratum.adapters.catalog import SqliteCatalog
-from stratum.adapters.projection import CATALOG_VERSION, SCHEMA, TABLES, project
+from stratum.adapters.catalog_schema import CATALOG_VERSION, SCHEMA, TABLES
+from stratum.adapters.projection import project
 from stratum.adapters.recorder import to_recorded
 from stratum.adapters.sqlite_connection import connect
 from stratum.domain.errors import InvalidArgument

@@ -9,9 +9,9 @@ from typing import Any
 from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
+from stratum.adapters.catalog_schema import SCHEMA
 from stratum.adapters.chain import GENESIS, link
 from stratum.adapters.event_codec import decode_event
-from stratum.adapters.projection import SCHEMA
 from stratum.domain.errors import JournalCorrupt
 from stratum.domain.events import Recorded
 from stratum.ports import Head

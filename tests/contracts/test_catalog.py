@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratum.adapters.catalog import SqliteCatalog
+from stratum.adapters.catalog_schema import SCHEMA, TABLES
 from stratum.adapters.memory_catalog import MemoryCatalog
-from stratum.adapters.projection import _PROJECTIONS, SCHEMA, TABLES, project
+from stratum.adapters.projection import PROJECTIONS, project
 from stratum.adapters.rebuild import Difference, differences
 from stratum.domain import events
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
@@ -88,7 +89,7 @@ def page_of(page: Page) -> tuple[list, list, bool]:
 
 
 def test_every_event_is_projected():
-    assert set(_PROJECTIONS) == set(events.ALL)
+    assert set(PROJECTIONS) == set(events.ALL)
 
 
 def test_buckets(filled):
