@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from stratum.domain.bucket import create_bucket, delete_bucket, require_bucket
 from stratum.domain.catalog import Bucket
+from stratum.domain.errors import BucketAlreadyOwnedByYou
 from stratum.domain.names import BucketName, Caller
 from stratum.ports import Journal
 
@@ -17,9 +19,11 @@ class Buckets:
         self.region = region
 
     async def create(self, caller: Caller, name: BucketName) -> None:
-        """Raises BucketAlreadyExists, BucketAlreadyOwnedByYou."""
+        """Creating a bucket again that the caller owns changes nothing, as in Amazon's us-east-1:
+        scripts create their bucket before each run. Raises BucketAlreadyExists."""
         decide = partial(create_bucket, name=name, owner=caller, region=self.region)
-        await self._journal.transact(decide, by=caller.name)
+        with suppress(BucketAlreadyOwnedByYou):
+            await self._journal.transact(decide, by=caller.name)
 
     async def delete(self, caller: Caller, name: BucketName) -> None:
         """Raises NoSuchBucket, BucketNotEmpty."""

@@ -257,7 +257,7 @@ class Uploads:
         if (
             done is None
             or version is None
-            or done != (version.volume_id, tuple(part.number for part in named))
+            or done != (version.volume_id, tuple(dict.fromkeys(part.number for part in named)))
         ):
             raise NoSuchUpload("The specified multipart upload does not exist.")
         return version

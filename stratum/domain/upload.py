@@ -135,20 +135,22 @@ def assemble(
     combine: Combine,
     digest: Digest,
 ) -> Assembly:
-    """Check the client's list against the stored parts and add it up.
+    """Check the client's list against the stored parts and add it up. Of entries in a row for the
+    same part the last counts: a client that sent it again lists both.
 
     Raises InvalidPartOrder, InvalidPart, EntityTooSmall, EntityTooLarge, InvalidArgument.
     """
     if not named:
         raise InvalidArgument("You must specify at least one part")
     numbers = [part.number for part in named]
-    if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
+    if any(later < earlier for earlier, later in itertools.pairwise(numbers)):
         raise InvalidPartOrder(
             "The list of parts was not in ascending order. The parts list must be specified in"
             " order by part number."
         )
     by_number = {part.number: part for part in stored}
-    parts = [_match(by_number.get(wanted.number), wanted) for wanted in named]
+    last = {wanted.number: wanted for wanted in named}
+    parts = [_match(by_number.get(number), wanted) for number, wanted in last.items()]
     for part in parts[:-1]:
         if part.size_bytes < PART_SIZE_MIN_BYTES:
             raise EntityTooSmall(

@@ -138,7 +138,7 @@ async def test_an_object_of_parts_moves(autojump_clock):
     [
         ([], InvalidArgument),
         ([(2, ""), (1, "")], InvalidPartOrder),
-        ([(1, ""), (1, "")], InvalidPartOrder),
+        ([(1, ""), (1, "0" * 32)], InvalidPart),
         ([(1, ""), (3, "")], InvalidPart),
         ([(1, "0" * 32)], InvalidPart),
         ([(1, ""), (2, "")], EntityTooSmall),

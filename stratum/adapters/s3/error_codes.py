@@ -61,7 +61,6 @@ CODES: dict[str, tuple[int, str]] = {
         "One or more of the specified parts could not be found. The part may not have been"
         " uploaded, or the specified entity tag may not match the part's entity tag.",
     ),
-    "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
     "InvalidPartOrder": (
         400,
         "The list of parts was not in ascending order. Parts must be ordered by part number.",
@@ -159,7 +158,8 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.KeyTooLong: "KeyTooLongError",
     errors.MetadataTooLarge: "MetadataTooLarge",
     errors.InvalidRange: "InvalidRange",
-    errors.InvalidPartNumber: "InvalidPartNumber",
+    # Amazon says 416 InvalidPartNumber; Ceph, and clients tested with it, 400 InvalidPart.
+    errors.InvalidPartNumber: "InvalidPart",
     errors.EntityTooLarge: "EntityTooLarge",
     errors.EntityTooSmall: "EntityTooSmall",
     errors.InvalidPart: "InvalidPart",
