@@ -38,18 +38,14 @@ from stratum.adapters.web.handler_table import handler_table
 from stratum.adapters.web.lifespan import Lifespan
 from stratum.adapters.web.metrics import Metrics
 from stratum.adapters.workers import open_codec
-from stratum.app.accesses import AccessRecorder
 from stratum.app.buckets import Buckets
 from stratum.app.config import Config
 from stratum.app.datapath import REMOTE_MAGIC, DataPath
-from stratum.app.mover import Mover
 from stratum.app.objects import Objects
-from stratum.app.pins import Pins
-from stratum.app.reclaimer import Reclaimer
 from stratum.app.recovery import claim_disks, settle_staged
 from stratum.app.scrubber import Scrubber
 from stratum.app.status import status
-from stratum.app.tierer import Tierer
+from stratum.app.tiering_services import TieringServices, make_tiering
 from stratum.app.uploads import Uploads
 from stratum.domain.break_even import BreakEven
 from stratum.domain.catalog import Catalog
@@ -86,8 +82,7 @@ class Stratum:
     buckets: Buckets
     objects: Objects
     uploads: Uploads
-    tierer: Tierer
-    pins: Pins
+    tiering: TieringServices
     metrics: Metrics
     scrubber: Scrubber
 
@@ -180,38 +175,31 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         await _adopt_prices(journal, rules.prices)
 
         datapath = _make_datapath(config, disks, remote, codec, metrics)
-        rows = trio.Lock()
-        wake = _Wake()
-        accesses = AccessRecorder(journal, access_log, rules, now_ms, rows, wake)
-        mover = Mover(journal, datapath, crc64nvme, accesses.track, moves_at_once=config.moves)
-        tierer = Tierer(
+        tiering = make_tiering(
+            config,
             journal,
             access_log,
-            mover,
+            datapath,
             rules,
+            metrics.tiering,
+            crc64nvme,
             new_id,
             now_ms,
-            rows,
-            interval_s=config.tiering_interval_s,
-            enabled=config.tiering_enabled,
         )
-        wake.tierer = tierer
-        pins = Pins(journal, access_log, rules, now_ms, rows, wake)
-        reclaimer = Reclaimer(journal, datapath, now_ms, grace_s=config.reclaim_grace_s)
-        objects = Objects(journal, datapath, accesses, new_id, now_ms, new_hasher)
+        objects = Objects(journal, datapath, tiering.accesses, new_id, now_ms, new_hasher)
         uploads = Uploads(
             journal,
             datapath,
             objects,
-            accesses,
+            tiering.accesses,
             new_id,
             now_ms,
             new_hasher,
             combine,
             digest,
         )
-        for service in (mover.run, accesses.run, tierer.run, pins.run, reclaimer.run):
-            await background.start(service)
+        for loop in tiering.loops():
+            await background.start(loop)
         yield Stratum(
             config,
             journal,
@@ -220,8 +208,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             Buckets(journal, config.region),
             objects,
             uploads,
-            tierer,
-            pins,
+            tiering,
             metrics,
             Scrubber(journal, disks, codec, decode_record, config.profile),
         )
@@ -269,16 +256,6 @@ def _workers(config: Config) -> int:
     return 0 if multiprocessing.current_process().daemon else config.workers
 
 
-class _Wake:
-    """The tierer is told of due rows by the recorder, which is made before it."""
-
-    tierer: Tierer | None = None
-
-    def __call__(self, due_at_ms: int) -> None:
-        if self.tierer is not None:
-            self.tierer.wake(due_at_ms)
-
-
 def _report_start(absent: Sequence[str], published: int, discarded: int) -> None:
     if absent:
         log.error("%d disks are missing: %s", len(absent), ", ".join(absent))
@@ -320,7 +297,7 @@ def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
 
     async def move(caller: Caller, bucket: BucketName, key: ObjectKey, target: Tier) -> str:
         version = require_version(stratum.journal.catalog, bucket, key)
-        await stratum.tierer.move_by_hand(version.volume_id, target, caller.name)
+        await stratum.tiering.tierer.move_by_hand(version.volume_id, target, caller.name)
         return version.volume_id
 
     async def scrub(repair: bool) -> AsyncGenerator[dict[str, object], None]:
@@ -331,7 +308,7 @@ def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
     async def ready() -> bool:
         return (await stratum.journal.head()).seq >= 0
 
-    pins = stratum.pins
+    pins = stratum.tiering.pins
     commands = Commands(ready, metrics, report, move, pins.pin, pins.unpin, scrub)
     control = make_control(commands, access, now_ms)
     handlers = handler_table(stratum.buckets, stratum.objects, stratum.uploads)
@@ -342,6 +319,7 @@ def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
         stratum.metrics,
         uuid7_source(now_ms),
         now_ms,
+        stratum.tiering.foreground,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stratum.app.mover import MoveLimits
 from stratum.domain.errors import InvalidConfig
 from stratum.domain.names import Tier
 from stratum.domain.stripes import ErasureProfile
@@ -45,6 +46,11 @@ KEYS: dict[str, tuple[Value, str]] = {
     "tiering.patience": ("balanced", "what waiting costs: thrifty, balanced or fast"),
     "tiering.prices": ("prices.toml", "price list; relative to DATA"),
     "tiering.moves": (2, "moves carried out at once"),
+    "tiering.queue": (256, "moves under way or waiting"),
+    "tiering.attempts": (6, "attempts at a move before it is abandoned"),
+    "tiering.backoff_s": (1.0, "pause after the first failed attempt; doubles up to a minute"),
+    "tiering.bytes_per_s": (200e6, "limit on moves while no client is served; 0: none"),
+    "tiering.busy_bytes_per_s": (20e6, "limit on moves while clients are served; 0: none"),
     "tiering.reclaim_grace_s": (60.0, "how long a superseded copy is kept for readers"),
     "metadata.url": ("sqlite:///DATA/metadata/journal.db", "where the journal is"),
 }
@@ -87,7 +93,7 @@ class Config:
     day_s: float
     patience: str
     prices: Path
-    moves: int
+    moves: MoveLimits
     reclaim_grace_s: float
     journal: Path
 
@@ -211,7 +217,14 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         day_s=number("tiering.day_s", 0.01),
         patience=text("tiering.patience"),
         prices=data / text("tiering.prices"),
-        moves=int(number("tiering.moves", 1, 64)),
+        moves=MoveLimits(
+            at_once=int(number("tiering.moves", 1, 64)),
+            queue=int(number("tiering.queue", 1, 100_000)),
+            attempts=int(number("tiering.attempts", 1, 100)),
+            backoff_s=number("tiering.backoff_s", 0.001),
+            bytes_per_s=number("tiering.bytes_per_s", 0),
+            busy_bytes_per_s=number("tiering.busy_bytes_per_s", 0),
+        ),
         reclaim_grace_s=number("tiering.reclaim_grace_s", 0),
         journal=_journal(data, url.removeprefix("sqlite:///")),
     )

@@ -9,33 +9,76 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import trio
 
 from stratum.app.commit import commit
 from stratum.app.datapath import DataPath
-from stratum.app.pace import Pace
+from stratum.app.pace import Pace, never
 from stratum.app.payload import StreamSource
-from stratum.domain.errors import Conflict, RemoteFailed, ShardCorrupt, StratumError
+from stratum.domain.errors import Conflict, RemoteFailed, ShardCorrupt, StratumError, Unavailable
 from stratum.domain.events import VolumeMoved
 from stratum.domain.move import abandon_move, complete_move
-from stratum.domain.names import ExtentId, Tier, VolumeId
+from stratum.domain.names import Tier, VolumeId
 from stratum.domain.ranges import Span
 from stratum.domain.volume import Extent, Location, PendingMove, ShardRecord, Volume
 from stratum.ports import Buffer, ByteSource, Journal
 
-MOVES_AT_ONCE = 2
-QUEUE_MAX = 256
-"""Moves under way, waiting or between attempts; who submits more, waits."""
-ATTEMPTS_MAX = 6
-BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 60.0
+MOVE_MIN_BYTES = 256 * 1024
+"""What a move counts for at least against the limits on bytes per second: a small one costs six
+synced files and two commits, too."""
 
 log = logging.getLogger("stratum.mover")
 
 Crc = Callable[[Buffer, int], int]
 """CRC-64/NVME of some bytes that continue those whose CRC is given (0 to begin with)."""
+
+
+@dataclass(frozen=True)
+class MoveLimits:
+    """How much moving there may be. Bytes count once when copied and once when read back."""
+
+    at_once: int = 2
+    """Moves carried out at the same time."""
+    queue: int = 256
+    """Moves under way, waiting or between attempts: the policy waits for room, people are told."""
+    attempts: int = 6
+    """Then a move is abandoned."""
+    backoff_s: float = 1.0
+    """Pause after the first failed attempt; it doubles with each, up to BACKOFF_MAX_S."""
+    bytes_per_s: float = 200e6
+    """While no client is served; 0: as fast as it goes."""
+    busy_bytes_per_s: float = 20e6
+    """While clients are served; 0: as fast as it goes."""
+
+    def backoff_after(self, attempt: int) -> float:
+        """Seconds to wait after so many failed attempts."""
+        return min(BACKOFF_MAX_S, self.backoff_s * 2.0 ** (attempt - 1))
+
+
+DEFAULT_LIMITS = MoveLimits()
+
+
+class MoveObserver(Protocol):
+    """Who counts moves."""
+
+    def moved(self, source: Tier, target: Tier, size_bytes: int) -> None: ...
+
+    def attempt_failed(self, target: Tier) -> None: ...
+
+    def abandoned(self, target: Tier) -> None: ...
+
+    def void(self, target: Tier) -> None:
+        """The volume was overwritten or deleted meanwhile."""
+        ...
+
+    def refused(self, target: Tier) -> None:
+        """A move that somebody asked for was not begun."""
+        ...
 
 
 class Mover:
@@ -47,17 +90,20 @@ class Mover:
         datapath: DataPath,
         crc: Crc,
         track: Callable[[VolumeId], None],
+        observer: MoveObserver,
         *,
-        moves_at_once: int = MOVES_AT_ONCE,
-        bytes_per_s: float | None = None,
+        limits: MoveLimits = DEFAULT_LIMITS,
+        busy: Callable[[], bool] = never,
     ) -> None:
         self._journal = journal
         self._datapath = datapath
         self._crc = crc
         self._track = track
-        self._pace = Pace(bytes_per_s)
-        self._busy = trio.CapacityLimiter(moves_at_once)
-        self._slots = trio.Semaphore(QUEUE_MAX)
+        self._observer = observer
+        self._limits = limits
+        self._pace = Pace(limits.bytes_per_s, limits.busy_bytes_per_s, busy)
+        self._turns = trio.CapacityLimiter(limits.at_once)
+        self._slots = trio.Semaphore(limits.queue)
         self._submitted: set[VolumeId] = set()
         self._nursery: trio.Nursery | None = None
 
@@ -65,6 +111,15 @@ class Mover:
     def queue_length(self) -> int:
         """Moves submitted and not ended."""
         return len(self._submitted)
+
+    def require_room(self, target: Tier) -> None:
+        """Raise Unavailable, and count the refusal, if `submit` would have to wait."""
+        if self.queue_length >= self._limits.queue:
+            self._observer.refused(target)
+            raise Unavailable(
+                f"{self._limits.queue} moves are under way or waiting, which is all there may be:"
+                " try again later"
+            )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out submitted moves until cancelled, first those the last run left pending."""
@@ -104,22 +159,24 @@ class Mover:
 
     async def _carry_out(self, volume_id: VolumeId, again: bool) -> None:
         try:
-            for attempt in range(ATTEMPTS_MAX):
+            for attempt in range(self._limits.attempts):
                 if attempt:
-                    await trio.sleep(min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (attempt - 1)))
-                async with self._busy:
+                    await trio.sleep(self._limits.backoff_after(attempt))
+                async with self._turns:
                     # Looked up every time: the last attempt may have been committed after all,
                     # and then its copy must not be touched any more.
                     volume = self._journal.catalog.volume(volume_id)
-                    if volume is None or volume.pending is None:
+                    pending = volume.pending if volume else None
+                    if volume is None or pending is None:
                         return
                     if again and not attempt:
-                        await self._datapath.discard(volume.pending.to, volume.pending.copy_id)
-                    failure = await self._attempt(volume, volume.pending)
+                        await self._datapath.discard(pending.to, pending.copy_id)
+                    failure = await self._attempt(volume, pending)
                 if not failure:
                     return
-                if attempt == ATTEMPTS_MAX - 1:
-                    await self._abandon(volume_id, volume.pending.copy_id, failure)
+                self._observer.attempt_failed(pending.to)
+                if attempt == self._limits.attempts - 1:
+                    await self._abandon(volume_id, pending, failure)
         finally:
             self._submitted.discard(volume_id)
             self._slots.release()
@@ -130,6 +187,7 @@ class Mover:
             await self._move(volume, pending)
         except Conflict as error:
             log.info("copy dropped: %s", error)
+            self._observer.void(pending.to)
         except StratumError as error:
             log.warning("%s not moved to %s: %s", volume.id, pending.to, error)
             return str(error) or type(error).__name__
@@ -141,6 +199,7 @@ class Mover:
 
     async def _move(self, volume: Volume, pending: PendingMove) -> None:
         try:
+            await self._pace.spend(max(0, MOVE_MIN_BYTES - 2 * volume.size_bytes))
             target = await self._copy(volume, pending)
             checksum = await self._read_back(volume, target)
         except BaseException:
@@ -155,6 +214,7 @@ class Mover:
         )
         await commit(self._journal, self._datapath, decide, target, pending.copy_id, by="system")
         self._track(volume.id)
+        self._observer.moved(volume.tier, pending.to, volume.size_bytes)
         log.info("%s moved from %s to %s", volume.id, volume.tier, pending.to)
 
     async def _copy(self, volume: Volume, pending: PendingMove) -> Location:
@@ -220,15 +280,23 @@ class Mover:
             extents=(extent,),
         )
 
-    async def _abandon(self, volume_id: VolumeId, copy_id: ExtentId, reason: str) -> None:
-        why = f"{ATTEMPTS_MAX} attempts failed; the last one: {reason}"
-        decide = partial(abandon_move, volume_id=volume_id, copy_id=copy_id, reason=why)
-        try:
-            await self._journal.transact(decide, by="system")
-        except StratumError as error:
-            log.warning("%s stays pending: %s", volume_id, error)
-            return
+    async def _abandon(self, volume_id: VolumeId, pending: PendingMove, reason: str) -> None:
+        """Put on record that a move is given up. A pending move that nobody works on would be
+        forgotten until the next start, so this goes on until the journal has it."""
+        why = f"{self._limits.attempts} attempts failed; the last one: {reason}"
+        decide = partial(abandon_move, volume_id=volume_id, copy_id=pending.copy_id, reason=why)
+        while True:
+            try:
+                await self._journal.transact(decide, by="system")
+                break
+            except Conflict:  # overwritten or deleted meanwhile
+                self._observer.void(pending.to)
+                return
+            except StratumError as error:
+                log.warning("%s stays pending: %s", volume_id, error)
+                await trio.sleep(BACKOFF_MAX_S)
         self._track(volume_id)
+        self._observer.abandoned(pending.to)
         log.error("move of %s given up: %s", volume_id, why)
 
 

@@ -35,6 +35,10 @@ log = logging.getLogger("stratum.tierer")
 class Moves(Protocol):
     """Who carries decisions out."""
 
+    def require_room(self, target: Tier) -> None:
+        """Raises Unavailable if `submit` would have to wait."""
+        ...
+
     async def submit(self, volume_id: VolumeId) -> None: ...
 
 
@@ -127,13 +131,15 @@ class Tierer:
     ) -> Decision:
         """Decide a move because somebody (`who`) asks for it, and hand it to the mover.
 
-        Works with tiering switched off, too. Raises NoSuchVolume, MoveRefused.
+        Works with tiering switched off, too. Raises NoSuchVolume, MoveRefused; Unavailable if so
+        many moves wait already that this one would, too.
         """
         if target not in self._rules.tiers:
             raise MoveRefused(f"The {target} tier is not configured")
         volume = self._journal.catalog.volume(volume_id)
         if volume is None:
             raise NoSuchVolume(f"There is no volume {volume_id}")
+        self._moves.require_room(target)
         row = await self._access_log.get(volume_id)
         row = row or access.unread(volume_id, volume.placed_at_ms)
         facts = self._rules.facts(volume, row, self._now_ms())

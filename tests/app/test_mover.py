@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import trio
 
-from stratum.app.mover import ATTEMPTS_MAX
+from stratum.app.mover import MOVE_MIN_BYTES, MoveLimits
+from stratum.domain.errors import Unavailable
 from stratum.domain.events import MoveAbandoned, TierDecided
 from stratum.domain.names import Tier
 from stratum.domain.object import Target
@@ -9,6 +12,10 @@ from tests.support.tiering_world import ALICE, BUCKET, STRIPE_SIZE_BYTES, World,
 
 CONTENT = content_of(3 * STRIPE_SIZE_BYTES + 7)
 HOT, WARM, COLD = Tier
+
+
+def limits(**changes):
+    return replace(MoveLimits(bytes_per_s=0, busy_bytes_per_s=0), **changes)
 
 
 def last_reason(history):
@@ -69,7 +76,7 @@ async def test_a_reader_in_flight_finishes_with_the_old_copy(autojump_clock):
 @pytest.mark.parametrize("what", ["overwrite", "delete"])
 @pytest.mark.parametrize("target", [WARM, COLD])
 async def test_what_is_written_during_a_move_wins(autojump_clock, what, target):
-    world = World(enabled=False, bytes_per_s=10_000)
+    world = World(enabled=False, moves=limits(bytes_per_s=10_000))
     async with world.running():
         volume = await world.put("k", CONTENT)
         await world.move("k", target)
@@ -124,7 +131,7 @@ async def test_a_remote_that_fails_for_good(autojump_clock, operation):
         assert await world.stored() == world.referenced("k")
         assert await world.get("k") == CONTENT
         reason = last_reason(await world.journal.history(volume.id))
-        assert reason == f"{ATTEMPTS_MAX} attempts failed; the last one: {operation} failed"
+        assert reason == f"6 attempts failed; the last one: {operation} failed"
         # It may be tried again.
         world.remote.failing = set()
         await world.move("k", COLD)
@@ -181,7 +188,7 @@ async def test_a_damaged_source_is_not_copied(autojump_clock):
 
 
 async def test_only_so_many_moves_run_at_once(autojump_clock):
-    world = World(enabled=False, moves_at_once=2, bytes_per_s=100_000)
+    world = World(enabled=False, moves=limits(at_once=2, bytes_per_s=100_000))
     async with world.running():
         for number in range(6):
             await world.put(f"k{number}", CONTENT)
@@ -195,13 +202,13 @@ async def test_only_so_many_moves_run_at_once(autojump_clock):
             seen.add(len(writing))
             await trio.sleep(0.05)
         assert max(seen) <= 2
-        # Copied and read back, every byte counts against the limit twice.
-        expected_s = 6 * 2 * len(CONTENT) / 100_000
+        # Copied and read back, every byte counts twice; and a small move for MOVE_MIN_BYTES.
+        expected_s = 6 * MOVE_MIN_BYTES / 100_000
         assert trio.current_time() - began == pytest.approx(expected_s, rel=0.1)
 
 
 async def test_moves_survive_a_shutdown(autojump_clock):
-    world = World(enabled=False, bytes_per_s=10_000)
+    world = World(enabled=False, moves=limits(bytes_per_s=10_000))
     async with world.running():
         await world.put("k", CONTENT)
         await world.move("k", COLD)
@@ -213,3 +220,87 @@ async def test_moves_survive_a_shutdown(autojump_clock):
         await world.settled()
         assert world.tier("k") is COLD
         assert await world.get("k") == CONTENT
+
+
+async def test_moves_give_way_to_clients(autojump_clock):
+    world = World(enabled=False, moves=limits(bytes_per_s=1e6, busy_bytes_per_s=1e5))
+    async with world.running():
+        for key in "ab":
+            await world.put(key, CONTENT)
+        seconds = {}
+        began = trio.current_time()
+        await world.move("a", WARM)
+        await world.settled()
+        seconds["idle"] = trio.current_time() - began
+        with world.foreground.serving():
+            began = trio.current_time()
+            await world.move("b", WARM)
+            await world.settled()
+            seconds["busy"] = trio.current_time() - began
+    assert seconds["idle"] == pytest.approx(MOVE_MIN_BYTES / 1e6, abs=0.02)
+    assert seconds["busy"] == pytest.approx(MOVE_MIN_BYTES / 1e5, abs=0.02)
+
+
+async def test_who_asks_for_a_move_too_many_is_told(autojump_clock):
+    world = World(enabled=False, moves=limits(queue=3, bytes_per_s=1e5))
+    async with world.running():
+        for number in range(4):
+            await world.put(f"k{number}", CONTENT)
+        for number in range(3):
+            await world.move(f"k{number}", WARM)
+        with pytest.raises(Unavailable, match="3 moves are under way"):
+            await world.move("k3", WARM)
+        assert world.volume("k3").pending is None
+        assert world.counted("stratum_moves_total", target="warm", outcome="refused") == 1
+        await world.settled()
+        await world.move("k3", WARM)
+        await world.settled()
+    assert world.counted("stratum_moves_total", target="warm", outcome="moved") == 4
+    moved = world.counted("stratum_moved_bytes_total", source="hot", target="warm")
+    assert moved == 4 * len(CONTENT)
+
+
+async def test_the_policy_waits_for_room_and_forgets_nothing(autojump_clock):
+    world = World(day_s=1000.0, moves=limits(queue=2, bytes_per_s=1e6))
+    async with world.running():
+        for number in range(9):
+            await world.put(f"k{number}", CONTENT)
+        days = world.break_even_days(HOT, WARM, len(CONTENT))
+        await world.days(days + 0.5)
+        assert {world.tier(f"k{number}") for number in range(9)} == {WARM}
+
+
+async def test_the_pauses_between_attempts_double(autojump_clock):
+    world = World(enabled=False, moves=limits(attempts=9, backoff_s=2))
+    world.remote.failing = {"put"}
+    async with world.running():
+        volume = await world.put("k", CONTENT)
+        began = trio.current_time()
+        await world.move("k", COLD)
+        await world.settled()
+        assert trio.current_time() - began == pytest.approx(2 + 4 + 8 + 16 + 32 + 60 * 3, abs=1)
+    reason = last_reason(await world.journal.history(volume.id))
+    assert reason == "9 attempts failed; the last one: put failed"
+    assert world.counted("stratum_move_attempts_failed_total", target="cold") == 9
+    assert world.counted("stratum_moves_total", target="cold", outcome="abandoned") == 1
+
+
+async def test_a_move_is_given_up_on_record_even_if_the_journal_fails_first(autojump_clock):
+    world = World(enabled=False, moves=limits(attempts=1))
+    world.remote.failing = {"put"}
+    async with world.running("mover"):
+        volume = await world.put("k", CONTENT)
+        await world.move("k", COLD)
+        transact = world.journal.transact
+
+        async def fails(*_, **__):
+            await trio.lowlevel.checkpoint()
+            raise Unavailable("the journal is full")
+
+        world.journal.transact = fails
+        await trio.sleep(200)
+        assert world.volume("k").pending is not None
+        world.journal.transact = transact
+        await trio.sleep(61)
+        assert world.volume("k").pending is None
+    assert last_reason(await world.journal.history(volume.id)).endswith("put failed")

@@ -19,10 +19,12 @@ from stratum.adapters.memory_remote import MemoryRemote
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.adapters.s3.digests import new_hasher
 from stratum.adapters.stripe_codec import InlineCodec
+from stratum.adapters.web.metrics import Metrics
 from stratum.app.accesses import AccessRecorder
 from stratum.app.datapath import DataPath
 from stratum.app.explain import explain
-from stratum.app.mover import Mover
+from stratum.app.foreground import Foreground
+from stratum.app.mover import MoveLimits, Mover
 from stratum.app.objects import Objects
 from stratum.app.payload import Stated, StreamSource
 from stratum.app.pins import Pins
@@ -105,8 +107,7 @@ class World:
         cold: bool = True,
         enabled: bool = True,
         prices: PriceList = PRICES,
-        moves_at_once: int = 2,
-        bytes_per_s: float | None = None,
+        moves: MoveLimits = MoveLimits(bytes_per_s=0, busy_bytes_per_s=0),  # noqa: B008
         grace_s: float = 60.0,
         flush_s: float = 5.0,
         before: World | None = None,
@@ -117,8 +118,7 @@ class World:
             "cold": cold,
             "enabled": enabled,
             "prices": prices,
-            "moves_at_once": moves_at_once,
-            "bytes_per_s": bytes_per_s,
+            "moves": moves,
             "grace_s": grace_s,
             "flush_s": flush_s,
         }
@@ -151,6 +151,8 @@ class World:
             on_damage=lambda tier, extent, index, reason: self.damage.append(reason),
             stripe_size_bytes=STRIPE_SIZE_BYTES,
         )
+        self.metrics = Metrics()
+        self.foreground = Foreground()
         rows = trio.Lock()
         self.recorder = AccessRecorder(
             self.journal,
@@ -166,8 +168,9 @@ class World:
             self.datapath,
             checksums.crc64nvme,
             self.recorder.track,
-            moves_at_once=moves_at_once,
-            bytes_per_s=bytes_per_s,
+            self.metrics.tiering,
+            limits=moves,
+            busy=self.foreground.busy,
         )
         self.tierer = Tierer(
             self.journal,
@@ -272,6 +275,10 @@ class World:
             self.now_ms(),
             enabled=self.enabled,
         )
+
+    def counted(self, name: str, **labels: str) -> float:
+        """The value of a metric."""
+        return self.metrics._registry.get_sample_value(name, labels) or 0.0
 
     def volume(self, key: str) -> Volume:
         version = self.journal.catalog.version(BUCKET, ObjectKey(key))

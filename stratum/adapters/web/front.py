@@ -23,6 +23,7 @@ from stratum.adapters.web.body import Body
 from stratum.adapters.web.http_errors import ClientDisconnected
 from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.metrics import Metrics
+from stratum.app.foreground import Foreground
 from stratum.domain.errors import AccessDenied, IncompleteBody, StratumError
 from stratum.domain.names import Caller
 from stratum.ports import NewId, NowMs
@@ -60,6 +61,7 @@ class Front:
         metrics: Metrics,
         new_id: NewId,
         now_ms: NowMs,
+        foreground: Foreground,
     ) -> None:
         self._handlers = handlers
         self._access = access
@@ -67,11 +69,16 @@ class Front:
         self._metrics = metrics
         self._new_id = new_id
         self._now_ms = now_ms
+        self._foreground = foreground
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["raw_path"].startswith(CONTROL_PREFIX):
             await self._control(scope, receive, send)
             return
+        with self._foreground.serving():
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = self._new_id()[-16:].upper()
         head = RequestHead(
             scope["method"],
