@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from stratum.domain.errors import InvalidConfig
 
 KEY_BYTES = 32
@@ -64,9 +62,6 @@ class MasterKey:
     def short_id(self) -> str:
         """For people."""
         return self.id.hex()[:8]
-
-    def cipher(self) -> AESGCM:
-        return AESGCM(self.secret)
 
 
 class Keyring:

@@ -10,6 +10,7 @@ import os
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from typing import TypeVar
 
 import trio
 
@@ -21,11 +22,10 @@ from stratum.adapters.sealed_format import (
     SEGMENT_SIZE_BYTES,
     Layout,
     Seal,
-    SealBroken,
     new_seal,
     open_header,
 )
-from stratum.domain.errors import RemoteFailed
+from stratum.domain.errors import RemoteFailed, SealBroken
 from stratum.domain.ranges import Span
 from stratum.ports import Buffer, RemoteStore
 
@@ -37,7 +37,7 @@ CRYPTO_THREADS = 4
 HEADERS_KNOWN_MAX = 10_000
 """Headers kept, some 300 bytes each, so that a range of a known object is one request."""
 
-Crypt = Callable[[int, memoryview], list[bytes]]
+Piece = TypeVar("Piece", bytes, bytearray)
 
 
 class SealedRemote:
@@ -100,7 +100,7 @@ class SealedRemote:
         yield header
         per_batch = self._per_batch(seal.layout)
         plaintext = memoryview(bytearray(min(size, per_batch * seal.layout.segment_size_bytes)))
-        for first in range(0, seal.layout.segments, per_batch):
+        for first in range(0, seal.layout.segments.count, per_batch):
             start = first * seal.layout.segment_size_bytes
             batch = plaintext[: size - start]
             length = await body.fill(batch)
@@ -141,7 +141,7 @@ class SealedRemote:
         layout = seal.layout
         if not 0 <= wanted.start < wanted.stop <= layout.size_bytes:
             raise RemoteFailed(f"{self.describe()}: {name}: InvalidRange")
-        numbers = layout.segments_of(wanted)
+        numbers = layout.segments.holding(wanted)
         per_batch = self._per_batch(layout)
         await download.go(layout.sealed_span(numbers))
         buffer = memoryview(bytearray(layout.sealed_span(numbers[:per_batch]).length))
@@ -215,7 +215,9 @@ class SealedRemote:
         """How many segments are encrypted or decrypted at once."""
         return max(1, BATCH_BYTES // layout.segment_size_bytes)
 
-    async def _off_the_loop(self, crypt: Crypt, first: int, data: memoryview) -> list[bytes]:
+    async def _off_the_loop(
+        self, crypt: Callable[[int, memoryview], list[Piece]], first: int, data: memoryview
+    ) -> list[Piece]:
         if len(data) < self._thread_min_bytes:
             return crypt(first, data)
         return await trio.to_thread.run_sync(crypt, first, data, limiter=self._threads)

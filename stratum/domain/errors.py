@@ -152,6 +152,10 @@ class IncompleteBody(StratumError):
     """The client sent fewer bytes than it announced."""
 
 
+class NoSuchKmsKey(StratumError):
+    """No key of the keyring has the name that was asked for."""
+
+
 class InvalidConfig(StratumError):
     """A configuration file, flag or environment variable is wrong."""
 
@@ -179,6 +183,10 @@ class InsufficientDisks(StratumError):
 
 class RemoteFailed(StratumError):
     """The remote tier did not answer, refused, or returned other bytes than were stored."""
+
+
+class SealBroken(StratumError):
+    """Encrypted bytes or a wrapped key are not what was stored, or not with a key we have."""
 
 
 class JournalCorrupt(StratumError):

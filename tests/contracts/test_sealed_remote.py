@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from stratum.adapters import sealed_remote
 from stratum.adapters.master_keys import Keyring, MasterKey
 from stratum.adapters.memory_remote import MemoryRemote
-from stratum.adapters.sealed_format import HEADER_BYTES, SEGMENT_SIZE_BYTES, TAG_BYTES
+from stratum.adapters.sealed_format import HEADER_BYTES, SEGMENT_SIZE_BYTES
 from stratum.adapters.sealed_remote import BATCH_BYTES, SealedRemote
 from stratum.domain.errors import RemoteFailed
+from stratum.domain.sealing import TAG_BYTES
 
 NAME = "volumes/b5/0192f0c1a2b37c4d8e5f60718293a4b5"
 OTHER = "volumes/b6/0192f0c1a2b37c4d8e5f60718293a4b6"

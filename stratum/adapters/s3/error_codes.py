@@ -55,6 +55,10 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidChunkSizeError": (400, "A chunk of the body has an invalid size."),
     "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
+    "InvalidEncryptionAlgorithmError": (
+        400,
+        "The encryption request you specified is not valid. The valid value is AES256.",
+    ),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
     "InvalidPart": (
         400,
@@ -70,6 +74,7 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
+    "KMS.NotFoundException": (400, "The specified KMS key does not exist"),
     "KeyTooLongError": (400, "Your key is too long"),
     "MalformedACLError": (
         400,
@@ -122,6 +127,10 @@ CODES: dict[str, tuple[int, str]] = {
         "Your socket connection to the server was not read from or written to within the timeout"
         " period.",
     ),
+    "ServerSideEncryptionConfigurationNotFoundError": (
+        404,
+        "The server side encryption configuration was not found",
+    ),
     "ServiceUnavailable": (503, "The data is not available now. Please try again."),
     "SignatureDoesNotMatch": (
         403,
@@ -167,11 +176,13 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.BadDigest: "BadDigest",
     errors.ContentMismatch: "XAmzContentSHA256Mismatch",
     errors.IncompleteBody: "IncompleteBody",
+    errors.NoSuchKmsKey: "KMS.NotFoundException",
     errors.InvalidConfig: "InternalError",
     # One shard or disk less is the reader's business; if it gets here something is wrong with us.
     errors.ShardNotFound: "InternalError",
     errors.ShardCorrupt: "InternalError",
     errors.JournalCorrupt: "InternalError",
+    errors.SealBroken: "InternalError",
     errors.DiskFailed: "ServiceUnavailable",
     errors.InsufficientShards: "ServiceUnavailable",
     errors.InsufficientDisks: "ServiceUnavailable",
