@@ -11,7 +11,14 @@ from pathlib import Path
 
 import trio
 
-from stratum import __version__, commands, pin_command, scrub_command, simulate_command
+from stratum import (
+    __version__,
+    commands,
+    pin_command,
+    scrub_command,
+    simulate_command,
+    user_command,
+)
 from stratum.app.config import Config, load_config
 from stratum.domain.errors import StratumError
 
@@ -105,6 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
     move.add_argument("--to", required=True, choices=("hot", "warm", "cold"))
     move.set_defaults(run=commands.tier_move)
     pin_command.add_parsers(actions, listing)
+    user_command.add_parsers(subparsers, listing)
     return parser
 
 

@@ -22,7 +22,8 @@ from awscrt.checksums import crc64nvme
 
 from stratum.adapters.access_log import open_access_log
 from stratum.adapters.disk import DirectoryDisk
-from stratum.adapters.identity import ROOT, RootCredentials, uuid7_source
+from stratum.adapters.identity import ROOT, RandomMint, RootCredentials, uuid7_source
+from stratum.adapters.identity_store import open_identity_store
 from stratum.adapters.journal import open_journal
 from stratum.adapters.journal_reader import open_journal_readonly
 from stratum.adapters.master_keys import has_plain_copies, load_keyring, prepare_keys
@@ -35,12 +36,14 @@ from stratum.adapters.web.asgi_types import AsgiApp
 from stratum.adapters.web.control import Commands, make_control
 from stratum.adapters.web.front import Access, Front
 from stratum.adapters.web.handler_table import handler_table
+from stratum.adapters.web.identity_control import add_identity_commands
 from stratum.adapters.web.lifespan import Lifespan
 from stratum.adapters.web.metrics import Metrics
 from stratum.adapters.workers import open_codec
 from stratum.app.buckets import Buckets
 from stratum.app.config import Config
 from stratum.app.datapath import REMOTE_MAGIC, DataPath
+from stratum.app.identities import Identities, open_identities
 from stratum.app.objects import Objects
 from stratum.app.recovery import claim_disks, settle_staged
 from stratum.app.scrubber import Scrubber
@@ -277,14 +280,31 @@ def _adopted(_catalog: Catalog, *, event: PricesAdopted) -> Sequence[PricesAdopt
     return [event]
 
 
-def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
+@asynccontextmanager
+async def open_identities_of(
+    config: Config, journal: Journal, root: RootCredentials
+) -> AsyncIterator[Identities]:
+    """All identities, the root's among them."""
+    async with open_identity_store(config.identities) as store:
+        yield await open_identities(store, journal, root.identities(), RandomMint(), now_ms)
+
+
+@asynccontextmanager
+async def open_identities_alone(config: Config, root: RootCredentials) -> AsyncIterator[Identities]:
+    """Identities without a server; keeps servers away meanwhile. Raises Unavailable."""
+    async with (
+        open_journal(config.journal, now_ms) as journal,
+        open_identities_of(config, journal, root) as identities,
+    ):
+        yield identities
+
+
+def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     """The ASGI application over an open store."""
     config = stratum.config
-
-    def secret_for(access_key_id: str) -> str | None:
-        return root.secret_access_key if access_key_id == root.access_key_id else None
-
-    access = Access(secret_for, lambda _: ROOT, config.region, config.domains)
+    access = Access(
+        identities.secret_for, identities.caller_of, ROOT, config.region, config.domains
+    )
 
     async def metrics() -> bytes:
         totals, moves = await stratum.journal.query(
@@ -311,6 +331,7 @@ def make_front(stratum: Stratum, root: RootCredentials) -> AsgiApp:
     pins = stratum.tiering.pins
     commands = Commands(ready, metrics, report, move, pins.pin, pins.unpin, scrub)
     control = make_control(commands, access, now_ms)
+    add_identity_commands(control, identities, access, now_ms)
     handlers = handler_table(stratum.buckets, stratum.objects, stratum.uploads)
     return Front(
         handlers,
@@ -330,7 +351,10 @@ def make_application(
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[AsgiApp]:
-        async with open_stratum(config, announce) as stratum:
-            yield make_front(stratum, root)
+        async with (
+            open_stratum(config, announce) as stratum,
+            open_identities_of(config, stratum.journal, root) as identities,
+        ):
+            yield make_front(stratum, identities)
 
     return Lifespan(opened)

@@ -11,7 +11,10 @@ from typing import Protocol, TypeVar
 
 from stratum.domain.access import Access
 from stratum.domain.catalog import Catalog
+from stratum.domain.directory import Change
 from stratum.domain.events import Event, Recorded
+from stratum.domain.identity import Identity
+from stratum.domain.identity_events import IdentityEvent
 from stratum.domain.names import VolumeId
 
 T = TypeVar("T")
@@ -258,4 +261,35 @@ class AccessLog(Protocol):
     async def position(self, seq: int | None = None, reader: str = "volumes") -> int:
         """Journal position up to which `reader` has brought the rows; sets it if given.
         `volumes` gives new volumes their rows, `pins` sets the timers of what was pinned."""
+        ...
+
+
+# -- identities ---------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Unreported:
+    """A change of identities that isn't in the journal yet."""
+
+    number: int
+    by: str
+    event: IdentityEvent
+
+
+class IdentityStore(Protocol):
+    """Identities with their secrets; changed only by the program that has the journal's lock."""
+
+    async def load(self) -> Sequence[Identity]:
+        """All identities, in no order. Raises DiskFailed."""
+        ...
+
+    async def apply(self, change: Change, *, by: str) -> None:
+        """Make a change durable, and what is to be reported of it, both or neither. Raises
+        DiskFailed; cancellation leaves open which."""
+        ...
+
+    async def unreported(self) -> Sequence[Unreported]:
+        """What is to be reported, oldest first."""
+        ...
+
+    async def reported(self, number: int) -> None:
+        """Everything up to a number is in the journal."""
         ...

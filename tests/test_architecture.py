@@ -15,6 +15,7 @@ ENTRY_POINTS = {
     "stratum.pin_command",
     "stratum.scrub_command",
     "stratum.simulate_command",
+    "stratum.user_command",
     "stratum.adapters.web.asgi",
 }
 FILE_LINES_MAX = 400

@@ -60,9 +60,10 @@ def call_server(
     method: str,
     path: str,
     parameters: Mapping[str, str],
+    body: bytes = b"",
 ) -> Any:
     """Send a signed command and return the JSON answer. Raises Unavailable, CommandFailed."""
-    with _answer(data, root, region, method, path, parameters, TIMEOUT_S) as response:
+    with _answer(data, root, region, method, path, parameters, TIMEOUT_S, body) as response:
         return json.loads(response.read())
 
 
@@ -98,6 +99,7 @@ def _answer(
     path: str,
     parameters: Mapping[str, str],
     timeout_s: float,
+    body: bytes = b"",
 ) -> Iterator[http.client.HTTPResponse]:
     url = server_url(data)
     if url is None:
@@ -110,7 +112,7 @@ def _answer(
         path.encode(),
         raw_query,
         {},
-        hashlib.sha256(b"").hexdigest(),
+        hashlib.sha256(body).hexdigest(),
         int(time.time()),
         root.access_key_id,
         root.secret_access_key,
@@ -118,7 +120,7 @@ def _answer(
     )
     connection = http.client.HTTPConnection(host, timeout=timeout_s)
     try:
-        connection.request(method, f"{path}?{raw_query.decode()}", headers=dict(headers))
+        connection.request(method, f"{path}?{raw_query.decode()}", body, dict(headers))
         response = connection.getresponse()
         if response.status != 200:
             message = _message(response.read())

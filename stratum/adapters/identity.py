@@ -1,4 +1,4 @@
-"""Ids, and the root's credentials."""
+"""Ids, secrets, and the root's credentials."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import secrets
 import threading
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stratum.domain.errors import InvalidConfig
+from stratum.domain.identity import AccessKey, Account, Identity
 from stratum.domain.names import Caller
 from stratum.ports import NewId, NowMs
 
@@ -21,7 +22,8 @@ SECRET_LENGTH_BYTES = 30
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 ROOT = Caller(hashlib.sha256(b"stratum root").hexdigest(), "root")
-"""The account that owns everything: its canonical id has the form of Amazon's."""
+"""The account of whoever runs the server: its canonical id has the form of Amazon's."""
+ROOT_ACCOUNT = Account(ROOT.id, "000000000000", ROOT.name)
 
 
 def uuid7_source(now_ms: NowMs, random_bytes: Callable[[int], bytes] = os.urandom) -> NewId:
@@ -58,6 +60,27 @@ class RootCredentials:
     """The file they are kept in; None if they came from the environment."""
     is_new: bool = False
 
+    def identities(self) -> Sequence[Identity]:
+        """The root's account and its key."""
+        key = AccessKey(self.access_key_id, self.secret_access_key, ROOT_ACCOUNT.id)
+        return [ROOT_ACCOUNT, key]
+
+
+class RandomMint:
+    """Implements `app.identities.Mint` with the system's random numbers."""
+
+    def canonical_id(self) -> str:
+        return secrets.token_hex(32)
+
+    def account_number(self) -> str:
+        return str(10**11 + secrets.randbelow(9 * 10**11))
+
+    def access_key_id(self) -> str:
+        return "".join(secrets.choice(_ALPHABET) for _ in range(ACCESS_KEY_LENGTH))
+
+    def secret(self) -> str:
+        return secrets.token_urlsafe(SECRET_LENGTH_BYTES)
+
 
 def root_credentials(
     data: Path, environ: Mapping[str, str], *, create: bool = True
@@ -85,8 +108,7 @@ def root_credentials(
             raise InvalidConfig(f"{path} can't be read: {error}") from error
     if not create:
         raise InvalidConfig(f"There are no credentials: {path} does not exist")
-    key = "".join(secrets.choice(_ALPHABET) for _ in range(ACCESS_KEY_LENGTH))
-    secret = secrets.token_urlsafe(SECRET_LENGTH_BYTES)
+    key, secret = RandomMint().access_key_id(), RandomMint().secret()
     _write_private(path, f'access_key_id = "{key}"\nsecret_access_key = "{secret}"\n')
     return RootCredentials(key, secret, path, is_new=True)
 

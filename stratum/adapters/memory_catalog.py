@@ -20,6 +20,7 @@ from stratum.domain.events import (
     VersionCommitted,
     VersionRemoved,
 )
+from stratum.domain.identity_events import IDENTITY_EVENTS
 from stratum.domain.listing import ListRequest, Page, Position, paginate
 from stratum.domain.names import BucketName, Caller, ObjectKey, UploadId, VolumeId
 from stratum.domain.volume import ObjectVersion, Part, Upload, Volume
@@ -214,6 +215,7 @@ def _remove_sorted(items: list[Any], item: object) -> None:
 
 _APPLY: dict[type, Callable[[MemoryCatalog, Recorded, Any], None]] = {
     **APPLY_PLACEMENTS,
+    **dict.fromkeys(IDENTITY_EVENTS, lambda _catalog, _row, _event: None),
     BucketCreated: MemoryCatalog._bucket_created,
     BucketDeleted: MemoryCatalog._bucket_deleted,
     VersionCommitted: MemoryCatalog._version_committed,

@@ -101,6 +101,10 @@ class Config:
     def access_log(self) -> Path:
         return self.journal.with_name("access.db")
 
+    @property
+    def identities(self) -> Path:
+        return self.journal.with_name("identities.db")
+
 
 def load_config(
     data: Path, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]

@@ -38,6 +38,10 @@ class NoSuchPin(StratumError):
     """The prefix is not pinned to a tier."""
 
 
+class NoSuchUser(StratumError):
+    """There is no user of this name, or it has no such access key."""
+
+
 # -- the state forbids it -----------------------------------------------------------------------
 class BucketAlreadyExists(StratumError):
     """Somebody else owns a bucket of that name."""

@@ -13,6 +13,13 @@ from stratum.domain.bucket_events import (
     BucketCreated,
     BucketDeleted,
 )
+from stratum.domain.identity_events import (
+    IDENTITY_EVENTS,
+    AccessKeyAdded,
+    AccessKeyRemoved,
+    UserAdded,
+    UserRemoved,
+)
 from stratum.domain.object_events import (
     PartStored,
     UploadAborted,
@@ -35,6 +42,8 @@ from stratum.domain.placement_events import (
 
 __all__ = [
     "ALL",
+    "AccessKeyAdded",
+    "AccessKeyRemoved",
     "BucketCreated",
     "BucketDeleted",
     "CopiesReclaimed",
@@ -51,6 +60,8 @@ __all__ = [
     "UploadAborted",
     "UploadCompleted",
     "UploadStarted",
+    "UserAdded",
+    "UserRemoved",
     "VersionCommitted",
     "VersionRemoved",
     "VolumeMoved",
@@ -74,6 +85,10 @@ Event = (
     | PricesAdopted
     | TierPinned
     | TierUnpinned
+    | UserAdded
+    | UserRemoved
+    | AccessKeyAdded
+    | AccessKeyRemoved
 )
 
 ALL: tuple[type[Event], ...] = (
@@ -94,6 +109,7 @@ ALL: tuple[type[Event], ...] = (
     PricesAdopted,
     TierPinned,
     TierUnpinned,
+    *IDENTITY_EVENTS,
 )
 
 

@@ -43,6 +43,7 @@ from stratum.domain.volume import (
 from tests.support.histories import committed, decided, local, remote, volume_id
 
 CRC = Checksum(ChecksumAlgorithm.CRC32, "AAAAAA==", ChecksumType.COMPOSITE)
+PINNED = TierPinned("alpha", "", Tier.HOT, "It is shown on the front page.")
 EXAMPLES = [
     BucketCreated("alpha", "o", "O", "us-east-1"),
     BucketDeleted("alpha"),
@@ -62,7 +63,11 @@ EXAMPLES = [
     DiskAdded(Tier.WARM, 3, "d3"),
     PricesAdopted("p1", "{}"),
     TierUnpinned("alpha", "a/é"),
-    TierPinned("alpha", "", Tier.HOT, "It is shown on the front page."),
+    PINNED,
+    events.UserAdded("a" * 64, "alice", "alice@example.com"),
+    events.UserRemoved("a" * 64, "alice"),
+    events.AccessKeyAdded("a" * 64, "AKALICE"),
+    events.AccessKeyRemoved("a" * 64, "AKALICE"),
 ]
 RECORD = ShardRecord(
     volume_id(1), "e1", "alpha", "a/é", "null", 5, "f" * 32, "0" * 16, 1000, Tier.HOT, 2,
@@ -98,6 +103,10 @@ FIELDS = {
     PricesAdopted: "version document",
     TierPinned: "bucket prefix tier why",
     TierUnpinned: "bucket prefix",
+    events.UserAdded: "user_id name email",
+    events.UserRemoved: "user_id name",
+    events.AccessKeyAdded: "user_id access_key_id",
+    events.AccessKeyRemoved: "user_id access_key_id",
     Decision: "source target policy sentence prices facts numbers",
     Location: "tier extents remote",
     Extent: "id size_bytes stripe_size_bytes missing",
@@ -182,7 +191,7 @@ def test_garbage_is_refused(garbage, topic):
         committed(1, size_bytes="5"),
         committed(1, etag=None),
         committed(1, metadata={"a": "b"}),
-        replace(EXAMPLES[-1], tier="lukewarm"),
+        replace(PINNED, tier="lukewarm"),
         CopiesReclaimed((1, 2)),
     ],
     ids=str,

@@ -107,6 +107,7 @@ CODES: dict[str, tuple[int, str]] = {
         " have been aborted or completed.",
     ),
     "NoSuchVersion": (404, "The specified version does not exist."),
+    "NoSuchEntity": (404, "The user or access key does not exist."),
     "NoSuchPin": (404, "The prefix is not pinned."),
     "NoSuchVolume": (404, "The specified volume does not exist."),
     "NotImplemented": (
@@ -152,6 +153,7 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.NoSuchUpload: "NoSuchUpload",
     errors.NoSuchPin: "NoSuchPin",
     errors.NoSuchVolume: "NoSuchVolume",
+    errors.NoSuchUser: "NoSuchEntity",
     errors.BucketAlreadyExists: "BucketAlreadyExists",
     errors.BucketAlreadyOwnedByYou: "BucketAlreadyOwnedByYou",
     errors.BucketNotEmpty: "BucketNotEmpty",

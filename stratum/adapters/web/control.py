@@ -1,7 +1,7 @@
 """The control plane under `/_stratum/`: health, metrics and the operator's commands.
 
 Quart-Trio, because nothing here is hot and documents are small. Commands need the root's
-signature (SigV4, as for S3); without one they answer 401.
+signature (SigV4, as for S3); without one they answer 401, with another user's 403.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from quart_trio import QuartTrio
 
 from stratum.adapters.s3.errors import S3Error, credentials_required, render_error
 from stratum.adapters.s3.request import RequestHead, headers_from_raw
-from stratum.adapters.s3.sigv4 import authenticate
+from stratum.adapters.s3.sigv4 import Authentication, authenticate
 from stratum.adapters.web.front import Access
-from stratum.domain.errors import StratumError
+from stratum.domain.errors import AccessDenied, StratumError
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, bucket_name, object_key
 from stratum.domain.pin import pin_prefix
 from stratum.ports import NowMs
@@ -51,7 +51,7 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
     app.config["RESPONSE_TIMEOUT"] = None
 
     async def authorized() -> Caller:
-        return _caller(access, now_ms() // 1000)
+        return operator(access, now_ms() // 1000)[0]
 
     @app.get("/_stratum/health/live")
     async def live() -> Response:
@@ -110,8 +110,8 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
     return app
 
 
-def _caller(access: Access, now_s: int) -> Caller:
-    """Who signed the request; raises S3Error."""
+def operator(access: Access, now_s: int) -> tuple[Caller, Authentication]:
+    """Who signed the request, if it is whoever runs the server; raises S3Error, AccessDenied."""
     head = RequestHead(
         request.method,
         request.scope["raw_path"],
@@ -121,7 +121,10 @@ def _caller(access: Access, now_s: int) -> Caller:
     who = authenticate(head, now_s, access.secret_for, access.region)
     if who is None:
         raise credentials_required()
-    return access.caller_of(who.access_key_id)
+    caller = access.caller_of(who.access_key_id)
+    if caller.id != access.operator.id:
+        raise AccessDenied("Only the root commands the server")
+    return caller, who
 
 
 def _tier(argument: str) -> Tier:

@@ -46,6 +46,8 @@ class Access:
 
     secret_for: SecretFor
     caller_of: Callable[[str], Caller]
+    operator: Caller
+    """Whoever runs the server: only this account may command it."""
     region: str
     domains: Sequence[str]
 
