@@ -55,6 +55,10 @@ class BucketNotEmpty(StratumError):
     """A bucket with objects cannot be deleted."""
 
 
+class InvalidBucketState(StratumError):
+    """The bucket's versioning or object lock does not allow it."""
+
+
 class AccessDenied(StratumError):
     """The caller may not do this."""
 
@@ -93,6 +97,19 @@ class InvalidArgument(StratumError):
         super().__init__(message)
         self.argument = argument
         self.value = value
+
+
+class InvalidTag(StratumError):
+    """A set of tags breaks the rules for tags. `key` and `value` are those of the first bad one."""
+
+    def __init__(self, message: str, key: str = "", value: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+        self.value = value
+
+
+class InvalidRetentionPeriod(StratumError):
+    """A default retention of no days, or of too many."""
 
 
 class InvalidRequest(StratumError):

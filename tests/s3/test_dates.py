@@ -6,6 +6,7 @@ from stratum.adapters.s3.dates import (
     format_iso_date,
     parse_basic_date,
     parse_http_date,
+    parse_iso_date,
 )
 
 # The instant of RFC 9110 §5.6.7's examples.
@@ -59,3 +60,24 @@ def test_the_date_of_a_signature():
 def test_two_digit_years_and_leap_seconds():
     assert parse_http_date("Friday, 01-Jan-27 00:00:00 GMT") == 1798761600
     assert parse_http_date("Sat, 31 Dec 2016 23:59:60 GMT") == 1483228799
+
+
+@pytest.mark.parametrize(
+    ("text", "unix_ms"),
+    [
+        ("1970-01-01", 0),
+        ("1970-01-01T00:00:01Z", 1000),
+        ("1970-01-01T00:00:01", 1000),
+        ("1970-01-01T00:00:00.5Z", 500),
+        ("1970-01-01T00:00:00.123456789Z", 123),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1969-12-31T23:00:00-0100", 0),
+        ("2030-01-01T00:00:00.000Z", 1_893_456_000_000),
+        ("19700101", None),
+        ("1970-13-01", None),
+        ("1970-01-01T25:00:00Z", None),
+        ("", None),
+    ],
+)
+def test_iso_dates(text, unix_ms):
+    assert parse_iso_date(text) == unix_ms

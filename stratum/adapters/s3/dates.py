@@ -17,6 +17,10 @@ _IMF = re.compile(r"[A-Za-z]{3}, (\d{1,2})[ -]([A-Za-z]{3})[ -](\d{4}) (\d\d):(\
 _RFC_850 = re.compile(r"[A-Za-z]{6,9}, (\d\d)-([A-Za-z]{3})-(\d\d) (\d\d):(\d\d):(\d\d) GMT")
 _ASCTIME = re.compile(r"[A-Za-z]{3} ([A-Za-z]{3}) ([ \d]\d) (\d\d):(\d\d):(\d\d) (\d{4})")
 _ZERO_ZONES = ("GMT", "UTC", "UT", "+0000", "-0000", "Z")
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)"
+    r"(?:T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):?(\d\d))?)?"
+)
 _BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z")
 
 
@@ -68,6 +72,21 @@ def format_iso_date(unix_ms: int) -> str:
     """`2013-05-24T00:00:00.000Z`, the form of S3's XML."""
     seconds, millis = divmod(unix_ms, 1000)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{millis:03}Z"
+
+
+def parse_iso_date(text: str) -> int | None:
+    """Unix ms of `2013-05-24T00:00:00.000Z`, with or without fraction, zone and time; None if it is
+    not such a date. Without a zone it is UTC, as in the documents of S3's SDKs."""
+    match = _ISO.fullmatch(text.strip())
+    if match is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = match.groups()
+    unix_s = _unix_s(year, month, day, hour or "0", minute or "0", second or "0")
+    if unix_s is None:
+        return None
+    ahead_s = int(hours) * 3600 + int(minutes) * 60 if sign else 0
+    utc_s = unix_s + ahead_s if sign == "-" else unix_s - ahead_s
+    return utc_s * 1000 + int((fraction or "0").ljust(3, "0")[:3])
 
 
 def _unix_s(year: str, month: str, day: str, hour: str, minute: str, second: str) -> int | None:

@@ -52,6 +52,7 @@ CODES: dict[str, tuple[int, str]] = {
         "The AWS access key Id you provided does not exist in our records.",
     ),
     "InvalidArgument": (400, "Invalid Argument"),
+    "InvalidBucketState": (409, "The request is not valid with the current state of the bucket."),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidChunkSizeError": (400, "A chunk of the body has an invalid size."),
     "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
@@ -71,7 +72,9 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "InvalidRange": (416, "The requested range is not satisfiable"),
     "InvalidRequest": (400, "Invalid Request"),
+    "InvalidRetentionPeriod": (400, "The retention period specified is not valid."),
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
+    "InvalidTag": (400, "The tag provided was not a valid tag."),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KMS.NotFoundException": (400, "The specified KMS key does not exist"),
@@ -101,6 +104,12 @@ CODES: dict[str, tuple[int, str]] = {
     "MoveRefused": (409, "The volume cannot be moved now."),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist"),
+    "NoSuchObjectLockConfiguration": (
+        404,
+        "The specified object does not have a ObjectLock configuration",
+    ),
+    "NoSuchTagSet": (404, "The TagSet does not exist"),
     "NoSuchUpload": (
         404,
         "The specified upload does not exist. The upload ID may be invalid, or the upload may"
@@ -115,6 +124,10 @@ CODES: dict[str, tuple[int, str]] = {
         "A header or query you provided requested a function that is not implemented.",
     ),
     "NotModified": (304, "Not Modified"),
+    "ObjectLockConfigurationNotFoundError": (
+        404,
+        "Object Lock configuration does not exist for this bucket",
+    ),
     "PreconditionFailed": (
         412,
         "At least one of the pre-conditions you specified did not hold",
@@ -157,6 +170,9 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.BucketAlreadyExists: "BucketAlreadyExists",
     errors.BucketAlreadyOwnedByYou: "BucketAlreadyOwnedByYou",
     errors.BucketNotEmpty: "BucketNotEmpty",
+    errors.InvalidBucketState: "InvalidBucketState",
+    errors.InvalidTag: "InvalidTag",
+    errors.InvalidRetentionPeriod: "InvalidRetentionPeriod",
     errors.AccessDenied: "AccessDenied",
     errors.PreconditionFailed: "PreconditionFailed",
     errors.NotModified: "NotModified",

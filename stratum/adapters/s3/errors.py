@@ -15,6 +15,7 @@ from stratum.adapters.s3.xml_text import escape
 from stratum.domain.errors import (
     InvalidArgument,
     InvalidRange,
+    InvalidTag,
     NotModified,
     PreconditionFailed,
     StratumError,
@@ -80,6 +81,8 @@ def translate(error: BaseException) -> S3Error:
     match error:
         case InvalidArgument():
             fields = {"ArgumentName": error.argument, "ArgumentValue": error.value}
+        case InvalidTag():
+            fields = {"TagKey": error.key, "TagValue": error.value}
         case PreconditionFailed():
             fields = {"Condition": error.condition}
         case InvalidRange():

@@ -7,6 +7,7 @@ Namespaces are ignored, unknown elements too: clients differ in both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
@@ -22,6 +23,7 @@ DEPTH_MAX = 10
 ELEMENTS_MAX = 100_000
 DELETE_KEYS_MAX = 1000
 
+_INTEGER = re.compile("[+-]?[0-9]{1,18}").fullmatch
 _CHECKSUM_ELEMENTS = {f"Checksum{name}": name for name in ChecksumAlgorithm}
 
 
@@ -37,12 +39,26 @@ class Element:
         """The children of that name."""
         return (child for child in self.children if child.name == name)
 
-    def one(self, name: str) -> str | None:
-        """The text of the only child of that name, None without one; raise MalformedXML."""
+    def only(self, name: str) -> Element | None:
+        """The only child of that name, None without one; raise MalformedXML."""
         found = list(self.all(name))
         if len(found) > 1:
             raise S3Error("MalformedXML")
-        return found[0].text if found else None
+        return found[0] if found else None
+
+    def one(self, name: str) -> str | None:
+        """The text of the only child of that name, None without one; raise MalformedXML."""
+        found = self.only(name)
+        return None if found is None else found.text
+
+    def integer(self, name: str) -> int | None:
+        """The number in the only child of that name, None without one; raise MalformedXML."""
+        text = self.one(name)
+        if text is None:
+            return None
+        if not _INTEGER(text.strip()):
+            raise S3Error("MalformedXML")
+        return int(text)
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,7 @@ def parse_delete(body: bytes) -> DeleteRequest:
     entries = tuple(_delete_entry(element) for element in root.all("Object"))
     if not 1 <= len(entries) <= DELETE_KEYS_MAX:
         raise S3Error("MalformedXML")
-    return DeleteRequest(entries, _boolean(root.one("Quiet")))
+    return DeleteRequest(entries, boolean(root.one("Quiet")))
 
 
 def parse_complete_upload(body: bytes) -> tuple[NamedPart, ...]:
@@ -187,7 +203,8 @@ def _part_checksum(element: Element) -> Checksum | None:
     return parse_checksum(algorithm, found[0].text.strip())
 
 
-def _boolean(text: str | None) -> bool:
+def boolean(text: str | None) -> bool:
+    """An xs:boolean; nothing is false. Raise MalformedXML."""
     match (text or "false").strip().lower():
         case "true" | "1":
             return True
