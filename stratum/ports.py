@@ -15,6 +15,7 @@ from stratum.domain.directory import Change
 from stratum.domain.events import Event, Recorded
 from stratum.domain.identity import Identity
 from stratum.domain.identity_events import IdentityEvent
+from stratum.domain.lifecycle_timer import Timer, Walk
 from stratum.domain.names import VolumeId
 
 T = TypeVar("T")
@@ -292,4 +293,41 @@ class IdentityStore(Protocol):
 
     async def reported(self, number: int) -> None:
         """Everything up to a number is in the journal."""
+        ...
+
+
+# -- lifecycle timers ---------------------------------------------------------------------------
+class LifecycleTimers(Protocol):
+    """When lifecycle rules look at which key or upload. May lose the last changes in a power cut,
+    all that came after some moment together; all of it can be made anew from the catalog.
+
+    All methods raise DiskFailed or Unavailable.
+    """
+
+    async def record(
+        self,
+        timers: Sequence[Timer] = (),
+        *,
+        earlier: Sequence[Timer] = (),
+        walks: Sequence[Walk] = (),
+        done: Sequence[Walk] = (),
+        position: int | None = None,
+    ) -> None:
+        """All of it or nothing: set timers (0 removes), set others unless they are earlier already,
+        begin or go on with walks, one per bucket, and end those that are `done` (unless another has
+        begun since), set the journal position up to which the timers are complete."""
+        ...
+
+    async def due(self, before_ms: int, limit: int) -> Sequence[Timer]:
+        """Timers that are due at or before a time, earliest first; uses an index."""
+        ...
+
+    async def next_due_ms(self) -> int | None: ...
+
+    async def walks(self) -> Sequence[Walk]:
+        """Walks begun and not done, by `seq`."""
+        ...
+
+    async def position(self) -> int | None:
+        """None: nothing was ever recorded, or it was lost."""
         ...

@@ -102,6 +102,10 @@ class Config:
         return self.journal.with_name("access.db")
 
     @property
+    def lifecycle_timers(self) -> Path:
+        return self.journal.with_name("lifecycle.db")
+
+    @property
     def identities(self) -> Path:
         return self.journal.with_name("identities.db")
 

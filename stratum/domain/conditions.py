@@ -56,6 +56,9 @@ class Conditions:
     if_unmodified_since_ms: int | None = None
     if_range: EntityTags | int | None = None
     """The tag, or the date in milliseconds, a Range depends on."""
+    if_match_size_bytes: int | None = None
+    """Deletions only, as the next one."""
+    if_match_modified_ms: int | None = None
 
     def __bool__(self) -> bool:
         return self != NO_CONDITIONS
@@ -109,7 +112,7 @@ def check_copy_source(conditions: Conditions, etag: str, modified_at_ms: int) ->
 
 
 def check_write(conditions: Conditions, current_etag: str | None) -> None:
-    """Decide a conditional PUT, completion or DELETE; `current_etag` is None without an object.
+    """Decide a conditional PUT or completion; `current_etag` is None without an object.
 
     Raises PreconditionFailed, or NoSuchKey for If-Match on a missing object
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html). Dates do
@@ -126,6 +129,22 @@ def check_write(conditions: Conditions, current_etag: str | None) -> None:
         and conditions.if_none_match.match_weakly(current_etag)
     ):
         raise PreconditionFailed("If-None-Match")
+
+
+def check_delete(conditions: Conditions, etag: str, size_bytes: int, modified_at_ms: int) -> None:
+    """Decide a conditional DELETE of something that is there; what isn't there is deleted whatever
+    the conditions (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html). A delete
+    marker has no entity tag, so that only `*` matches it. Raises PreconditionFailed.
+
+    Amazon knows the size and the date for directory buckets only; the date has whole seconds.
+    """
+    if conditions.if_match is not None and not conditions.if_match.match_strongly(etag):
+        raise PreconditionFailed("If-Match")
+    if conditions.if_match_size_bytes not in (None, size_bytes):
+        raise PreconditionFailed("x-amz-if-match-size")
+    date_ms = conditions.if_match_modified_ms
+    if date_ms is not None and date_ms // 1000 != modified_at_ms // 1000:
+        raise PreconditionFailed("x-amz-if-match-last-modified-time")
 
 
 def _later(modified_at_ms: int, than_ms: int) -> bool:

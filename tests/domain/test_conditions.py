@@ -5,6 +5,7 @@ from stratum.domain.conditions import (
     Conditions,
     EntityTags,
     check_copy_source,
+    check_delete,
     check_read,
     check_write,
     range_applies,
@@ -122,3 +123,39 @@ def test_no_conditions_are_false():
     assert not NO_CONDITIONS
     assert not Conditions()
     assert Conditions(if_modified_since_ms=0)
+
+
+# -- deletions ----------------------------------------------------------------------------------
+AT_MS = 1_790_000_000_750
+
+
+@pytest.mark.parametrize(
+    ("conditions", "failed"),
+    [
+        (NO_CONDITIONS, None),
+        (Conditions(if_match=EntityTags.parse("*")), None),
+        (Conditions(if_match=EntityTags.parse('"aa"')), None),
+        (Conditions(if_match=EntityTags.parse("bb")), "If-Match"),
+        (Conditions(if_match_size_bytes=7), None),
+        (Conditions(if_match_size_bytes=0), "x-amz-if-match-size"),
+        (Conditions(if_match_modified_ms=1_790_000_000_000), None),
+        (Conditions(if_match_modified_ms=1_790_000_001_000), "x-amz-if-match-last-modified-time"),
+        (
+            Conditions(if_match=EntityTags.parse("aa"), if_match_size_bytes=8),
+            "x-amz-if-match-size",
+        ),
+    ],
+)
+def test_conditional_deletions(conditions, failed):
+    if failed is None:
+        check_delete(conditions, "aa", 7, AT_MS)
+    else:
+        with pytest.raises(PreconditionFailed) as error:
+            check_delete(conditions, "aa", 7, AT_MS)
+        assert error.value.condition == failed
+
+
+def test_only_a_star_matches_a_delete_marker():
+    check_delete(Conditions(if_match=EntityTags.parse("*")), "", 0, AT_MS)
+    with pytest.raises(PreconditionFailed):
+        check_delete(Conditions(if_match=EntityTags.parse("aa")), "", 0, AT_MS)
