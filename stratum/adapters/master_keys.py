@@ -82,7 +82,7 @@ def load_keyring(data: Path, environ: Mapping[str, str]) -> Keyring:
     Raises InvalidConfig for what is no key and for a file that can't be read.
     """
     texts = [text.strip() for text in environ.get(VARIABLE, "").split(",") if text.strip()]
-    keys = [_parsed(text, VARIABLE) for text in texts]
+    keys = [parse_key(text, VARIABLE) for text in texts]
     path = data / FILE
     if path.exists():
         keys += _read(path)
@@ -110,7 +110,7 @@ def prepare_keys(
     """
     if not sealing:
         if not has_plain_copies(data):
-            _write_durably(data / PLAIN_FILE, _PLAIN_EXPLAINED)
+            write_durably(data / PLAIN_FILE, _PLAIN_EXPLAINED)
         return "data in the cold tier is not encrypted: tiers.cold.encrypt is false"
     keys = load_keyring(data, environ)
     is_new = keys.newest is None
@@ -123,7 +123,7 @@ def prepare_keys(
                 " without it."
             )
         key = base64.b64encode(random_bytes(KEY_BYTES)).decode()
-        _write_durably(data / FILE, f'{_EXPLAINED}keys = [\n    "{key}",\n]\n')
+        write_durably(data / FILE, f'{_EXPLAINED}keys = [\n    "{key}",\n]\n')
         keys = load_keyring(data, environ)
     assert keys.newest is not None
     place = VARIABLE if environ.get(VARIABLE) else data / FILE
@@ -134,7 +134,7 @@ def prepare_keys(
     )
 
 
-def _write_durably(path: Path, text: str) -> None:
+def write_durably(path: Path, text: str) -> None:
     """A new file only its owner can read: whole and synced, or not there. Raises InvalidConfig."""
     unfinished = path.with_name(f"{path.name}.new")
     try:
@@ -164,10 +164,10 @@ def _read(path: Path) -> list[MasterKey]:
         raise InvalidConfig(f"{path} can't be read: {error}") from error
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise InvalidConfig(f"{path}: `keys` is not a list of texts")
-    return [_parsed(text, str(path)) for text in texts]
+    return [parse_key(text, str(path)) for text in texts]
 
 
-def _parsed(text: str, where: str) -> MasterKey:
+def parse_key(text: str, where: str) -> MasterKey:
     """A key in hexadecimal or base64, of either alphabet. What was given is never repeated."""
     try:
         if len(text) == 2 * KEY_BYTES:
