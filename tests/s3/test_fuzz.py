@@ -1,8 +1,10 @@
 """Garbage in: parsed or refused with an error of ours, nothing else, however it is cut.
 
-Each test mutates good input with a fixed seed for a bounded time.
+Each test mutates good input with a fixed seed for a bounded time. To go on for longer, on other
+ways: `STRATUM_FUZZ_S=60 STRATUM_FUZZ_SEED=1 .venv/bin/pytest tests/s3/test_fuzz.py`.
 """
 
+import os
 import random
 import time
 
@@ -10,11 +12,14 @@ import pytest
 
 from stratum.adapters.s3.chunked import ChunkedDecoder
 from stratum.adapters.s3.errors import S3Error, render_error
+from stratum.adapters.s3.form_data import FormReader
+from stratum.adapters.s3.post_policy import PostPolicy, check_policy, parse_policy
 from stratum.adapters.s3.request import RequestHead, headers_from_raw
 from stratum.adapters.s3.routing import resolve
 from stratum.adapters.s3.signature import EMPTY_SHA256, ChunkSigner
 from stratum.adapters.s3.signing import presign, sign_headers
 from stratum.adapters.s3.sigv4 import authenticate
+from stratum.adapters.s3.xml_cors import parse_cors
 from stratum.adapters.s3.xml_requests import (
     parse_complete_upload,
     parse_create_bucket,
@@ -23,9 +28,12 @@ from stratum.adapters.s3.xml_requests import (
 from stratum.domain.errors import StratumError
 from tests.support.aws_chunked import encode
 from tests.support.feeding import bytewise, in_pieces
+from tests.support.forms import BOUNDARY, encode_form
 
-BUDGET_S = 0.8
-ROUNDS_MAX = 3000
+LONGER_S = float(os.environ.get("STRATUM_FUZZ_S", "0"))
+BUDGET_S = LONGER_S or 0.8
+ROUNDS_MAX = 10**9 if LONGER_S else 3000
+SEED = int(os.environ.get("STRATUM_FUZZ_SEED", "0")) * 1000
 NOW_S = 1_772_366_400
 TOKENS = [
     *(bytes([byte]) for byte in b"\0\r\n %&=;:/,?<>\"'0fA\xff\x80"),
@@ -36,7 +44,7 @@ TOKENS = [
 
 def mutations(seed, *originals):
     """Variants of the originals until the budget is spent, the originals themselves first."""
-    rng = random.Random(seed)
+    rng = random.Random(SEED + seed)
     yield from originals
     stop_s = time.perf_counter() + BUDGET_S
     for _ in range(ROUNDS_MAX):
@@ -137,9 +145,43 @@ def test_chunked_bodies(signed):
             assert results[0][0] == b"x" * 50 + b"y" * 10
 
 
+def form(pieces):
+    reader = FormReader(BOUNDARY.encode())
+    file = b"".join(b"".join(reader.receive_data(piece)) for piece in pieces)
+    reader.finish()
+    return reader.fields, reader.filename, file
+
+
+def test_forms():
+    body = encode_form([("key", "a"), ("x-amz-meta-b", "c")], b"\r\n--x" * 5, after=[("d", "e")])
+    for data in mutations(5, body):
+        results = [
+            outcome(form, pieces)
+            for pieces in ([data], bytewise(data), in_pieces(data, seed=len(data)))
+        ]
+        assert results[0] == results[1] == results[2]
+
+
+def test_post_policies():
+    document = (
+        b'{"expiration": "2030-01-01T00:00:00Z", "conditions": [{"bucket": "b"},'
+        b' ["starts-with", "$key", "a"], ["content-length-range", 1, 2]]}'
+    )
+    for data in mutations(6, document):
+        policy = outcome(parse_policy, data)
+        if isinstance(policy, PostPolicy):
+            outcome(check_policy, policy, {"key": "a"}, "b", NOW_S * 1000)
+
+
 @pytest.mark.parametrize(
     ("parse", "document"),
     [
+        (
+            parse_cors,
+            b"<CORSConfiguration><CORSRule><ID>a</ID><AllowedMethod>GET</AllowedMethod>"
+            b"<AllowedOrigin>https://*.a</AllowedOrigin><MaxAgeSeconds>5</MaxAgeSeconds></CORSRule>"
+            b"</CORSConfiguration>",
+        ),
         (
             parse_delete,
             b"<Delete><Quiet>true</Quiet><Object><Key>a&amp;b</Key><VersionId>null</VersionId>"

@@ -198,7 +198,9 @@ def _claim_of_header(authorization: str, headers: Headers, now_s: int, region: s
                 "MaxAllowedSkewMilliseconds": str(CLOCK_SKEW_MAX_S * 1000),
             },
         )
-    access_key_id, date = _credential(fields["Credential"], timestamp_s, region, presigned=False)
+    access_key_id, date = parse_credential(
+        fields["Credential"], timestamp_s, region, presigned=False
+    )
     content_sha256 = headers.get("x-amz-content-sha256")
     if content_sha256 is None:
         raise S3Error(
@@ -249,7 +251,7 @@ def _claim_of_query(query: dict[str, str], headers: Headers, now_s: int, region:
                 "ServerTime": format_iso_date(now_s * 1000),
             },
         )
-    access_key_id, date = _credential(
+    access_key_id, date = parse_credential(
         query["X-Amz-Credential"], timestamp_s, region, presigned=True
     )
     return _Claim(
@@ -278,7 +280,9 @@ def _request_time(headers: Headers) -> int:
     return timestamp_s
 
 
-def _credential(text: str, timestamp_s: int, region: str, *, presigned: bool) -> tuple[str, str]:
+def parse_credential(
+    text: str, timestamp_s: int, region: str, *, presigned: bool
+) -> tuple[str, str]:
     """Access key id and date of `ID/DATE/REGION/s3/aws4_request`, checked against what we are."""
     access_key_id, *scope = text.rsplit("/", 4)
     if len(scope) != 4 or not access_key_id:

@@ -2,7 +2,8 @@
 
 The parser is expat with everything switched off that a request has no use for: a document type
 declaration (and with it every entity) is refused, size, depth and number of elements are bounded.
-Namespaces are ignored, unknown elements too: clients differ in both.
+Namespaces are ignored: clients differ in them. Unknown elements are ignored in documents about
+objects, and refused in configurations (`Element.expect`).
 """
 
 from __future__ import annotations
@@ -59,6 +60,24 @@ class Element:
         if not _INTEGER(text.strip()):
             raise S3Error("MalformedXML")
         return int(text)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The texts of all children of that name."""
+        return tuple(child.text.strip() for child in self.all(name))
+
+    def between(self, name: str, least: int, most: int) -> int | None:
+        """The number in the only child of that name; raise MalformedXML beyond the limits."""
+        number = self.integer(name)
+        if number is not None and not least <= number <= most:
+            raise S3Error("MalformedXML")
+        return number
+
+    def expect(self, *names: str) -> Element:
+        """Itself; raise MalformedXML for a child of another name: in a configuration it would be
+        a rule that is not obeyed."""
+        if any(child.name not in names for child in self.children):
+            raise S3Error("MalformedXML")
+        return self
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,33 @@
+"""Server access logs: where those of a bucket go, and how they are named there.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from stratum.domain.names import BucketName
+
+PREFIX_LENGTH_MAX_BYTES = 800
+"""So that date and unique part fit into a key."""
+
+
+class PartitionSource(StrEnum):
+    """Which date a partitioned name has: that of the requests, or of the delivery."""
+
+    EVENT_TIME = "EventTime"
+    DELIVERY_TIME = "DeliveryTime"
+
+
+@dataclass(frozen=True)
+class LoggingConfiguration:
+    """Log objects are `prefix` + date + unique part; with `partition`, account, region, bucket and
+    date as folders stand between."""
+
+    target_bucket: BucketName
+    target_prefix: str = ""
+    partition: PartitionSource | None = None
+    simple_prefix: bool = False
+    """Whether the configuration named the format that is the default."""
