@@ -116,6 +116,22 @@ class InvalidRequest(StratumError):
     """Each value is fine, their combination is not."""
 
 
+class MalformedPolicy(StratumError):
+    """A policy document is not one, or says something that means nothing."""
+
+
+class UnresolvableGrant(StratumError):
+    """An ACL grants to an email address that no account, or more than one, has."""
+
+
+class AclNotSupported(StratumError):
+    """The bucket's owner owns everything in it, so ACLs are off."""
+
+
+class InvalidBucketAcl(StratumError):
+    """ACLs can't be switched off while the bucket's own grants something to others."""
+
+
 class InvalidBucketName(StratumError):
     """The name breaks the bucket naming rules."""
 

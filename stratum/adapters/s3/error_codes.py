@@ -9,6 +9,7 @@ from __future__ import annotations
 from stratum.domain import errors
 
 CODES: dict[str, tuple[int, str]] = {
+    "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed"),
     "AuthorizationQueryParametersError": (
@@ -57,6 +58,10 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "InvalidArgument": (400, "Invalid Argument"),
     "InvalidBucketState": (409, "The request is not valid with the current state of the bucket."),
+    "InvalidBucketAclWithObjectOwnership": (
+        400,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    ),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidChunkSizeError": (400, "A chunk of the body has an invalid size."),
     "InvalidDigest": (400, "The Content-MD5 you specified is not valid."),
@@ -96,6 +101,7 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "The body of your POST request is not well-formed multipart/form-data.",
     ),
+    "MalformedPolicy": (400, "This policy contains invalid Json"),
     "MalformedTrailerError": (
         400,
         "The request contained trailing data that was not well-formed or did not conform to our"
@@ -168,6 +174,10 @@ CODES: dict[str, tuple[int, str]] = {
         " your key and signing method.",
     ),
     "SlowDown": (503, "Please reduce your request rate."),
+    "UnresolvableGrantByEmailAddress": (
+        400,
+        "The email address you provided does not match any account on record.",
+    ),
     "XAmzContentSHA256Mismatch": (
         400,
         "The provided 'x-amz-content-sha256' header does not match what was computed.",
@@ -197,6 +207,10 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.InvalidArgument: "InvalidArgument",
     errors.InvalidRequest: "InvalidRequest",
     errors.InvalidBucketName: "InvalidBucketName",
+    errors.MalformedPolicy: "MalformedPolicy",
+    errors.UnresolvableGrant: "UnresolvableGrantByEmailAddress",
+    errors.AclNotSupported: "AccessControlListNotSupported",
+    errors.InvalidBucketAcl: "InvalidBucketAclWithObjectOwnership",
     errors.InvalidKey: "InvalidURI",
     errors.KeyTooLong: "KeyTooLongError",
     errors.MetadataTooLarge: "MetadataTooLarge",
