@@ -8,90 +8,137 @@ none leaves a read transaction open.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from stratum.adapters.catalog_listing import BYTES_END, list_objects
-from stratum.adapters.catalog_schema import CHECKSUMS, DETAILS, LOCATION, METADATA, NUMBERS, PENDING
+from stratum.adapters.catalog_placements import SqlitePlacements
+from stratum.adapters.catalog_schema import (
+    ATTRIBUTES,
+    CHECKSUMS,
+    DETAILS,
+    LOCATION,
+    METADATA,
+    NUMBERS,
+    SETTINGS,
+)
+from stratum.adapters.catalog_versions import list_versions
 from stratum.adapters.sqlite_connection import meaning_of
-from stratum.domain.catalog import Bucket, DiskLabel, ListedObject, TierTotals, copy_key
+from stratum.domain.catalog import (
+    Bucket,
+    ListedObject,
+    ListedVersion,
+)
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
 from stratum.domain.listing import ListRequest, Page, Position, after_prefix, paginate
-from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
-from stratum.domain.pin import Pin, longest_pin
-from stratum.domain.volume import Garbage, ObjectVersion, Part, Upload, Volume
+from stratum.domain.names import BucketName, Caller, ObjectKey, UploadId, VolumeId
+from stratum.domain.volume import DeleteMarker, ObjectVersion, Part, Upload
+
+BUCKETS_CACHED_MAX = 10_000
 
 _UPLOAD = (
     "SELECT id, bucket, key, started_at_ms, owner_id, owner_name, metadata, checksum_algorithm,"
-    " checksum_type FROM uploads"
+    " checksum_type, attributes FROM uploads"
 )
-_VOLUME = (
-    "SELECT id, bucket, key, size_bytes, checksum, location, created_at_ms, placed_at_ms,"
-    " stream_version, pending FROM volumes"
+_BUCKET = "SELECT name, owner_id, owner_name, region, created_at_ms, settings FROM buckets"
+_VERSION = (
+    "SELECT volumes.bucket, volumes.key, id, volumes.size_bytes, created_at_ms, location, checksum,"
+    " details FROM volumes"
 )
-_PIN = "SELECT bucket, prefix, tier, pinned_by, pinned_at_ms, seq, why FROM pins"
+_MARKER = (
+    "SELECT bucket, key, version_id, volume_id, modified_at_ms, owner_id, owner_name,"
+    " marker FROM noncurrent"
+)
 
 
-class SqliteCatalog:
+class SqliteCatalog(SqlitePlacements):
     """Implements Catalog. Methods raise DiskFailed or JournalCorrupt if SQLite can't answer."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
-        try:
-            return self._connection.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise meaning_of(error) from error
+    def __init__(self, connection: sqlite3.Connection, *, caching: bool = False) -> None:
+        """`caching`: keep buckets in memory; whoever commits then calls `forget_buckets`."""
+        super().__init__(connection)
+        self._caching = caching
+        self._cached: dict[str, Bucket] = {}
 
     # -- namespace ------------------------------------------------------------------------------
     def bucket(self, name: BucketName) -> Bucket | None:
-        for row in self._rows(
-            "SELECT name, owner_id, owner_name, region, created_at_ms FROM buckets WHERE name=?",
-            (name,),
-        ):
-            return _bucket(*row)
+        if name in self._cached:
+            return self._cached[name]
+        for row in self._rows(f"{_BUCKET} WHERE name=?", (name,)):
+            bucket = _bucket(*row)
+            if self._caching:
+                if len(self._cached) >= BUCKETS_CACHED_MAX:
+                    self._cached.clear()
+                self._cached[name] = bucket
+            return bucket
         return None
 
+    def forget_buckets(self, names: Collection[str] | None = None) -> None:
+        """A transaction that changes these buckets (or who knows which) was committed: look them
+        up anew."""
+        if names is None:
+            self._cached.clear()
+        else:
+            for name in names:
+                self._cached.pop(name, None)
+
     def buckets(self) -> Sequence[Bucket]:
-        rows = self._rows(
-            "SELECT name, owner_id, owner_name, region, created_at_ms FROM buckets ORDER BY name"
-        )
-        return [_bucket(*row) for row in rows]
+        return [_bucket(*row) for row in self._rows(f"{_BUCKET} ORDER BY name")]
 
     def is_empty(self, bucket: BucketName) -> bool:
         ((occupied,),) = self._rows(
             "SELECT EXISTS (SELECT 1 FROM objects WHERE bucket=?)"
+            " OR EXISTS (SELECT 1 FROM noncurrent WHERE bucket=?)"
             " OR EXISTS (SELECT 1 FROM uploads WHERE bucket=?)",
-            (bucket, bucket),
+            (bucket, bucket, bucket),
         )
         return not occupied
 
     def version(self, bucket: BucketName, key: ObjectKey) -> ObjectVersion | None:
         for row in self._rows(
-            "SELECT version_id, volume_id, objects.size_bytes, etag, modified_at_ms, location,"
-            " checksum, details FROM objects JOIN volumes ON volumes.id=objects.volume_id"
+            f"{_VERSION} JOIN objects ON volumes.id=objects.volume_id"
             " WHERE objects.bucket=? AND objects.key=?",
             (bucket, key.encode()),
         ):
-            version_id, volume_id, size_bytes, etag, modified_at_ms, location, checksum, blob = row
-            details = DETAILS.decode(blob)
-            return ObjectVersion(
-                bucket,
-                key,
-                version_id,
-                volume_id,
-                size_bytes,
-                etag,
-                modified_at_ms,
-                LOCATION.decode(location),
-                checksum,
-                details.metadata,
-                details.checksums,
-                details.parts,
-            )
+            return _version(*row)
         return None
+
+    def delete_marker(self, bucket: BucketName, key: ObjectKey) -> DeleteMarker | None:
+        raw = key.encode()
+        for *row, marker in self._rows(
+            f"{_MARKER} WHERE bucket=? AND key=?"  # noqa: S608 - the columns are ours
+            " AND NOT EXISTS (SELECT 1 FROM objects WHERE bucket=? AND key=?)"
+            " ORDER BY age LIMIT 1",
+            (bucket, raw, bucket, raw),
+        ):
+            return _marker(*row) if marker else None
+        return None
+
+    def version_by_id(
+        self, bucket: BucketName, key: ObjectKey, version_id: str
+    ) -> ObjectVersion | DeleteMarker | None:
+        where = (bucket, key.encode(), version_id)
+        for (volume_id,) in self._rows(
+            "SELECT volume_id FROM objects WHERE bucket=? AND key=? AND version_id=?", where
+        ):
+            return self.version_of(volume_id)
+        for *row, marker in self._rows(
+            f"{_MARKER} WHERE bucket=? AND key=? AND version_id=?",
+            where,
+        ):
+            return _marker(*row) if marker else self.version_of(row[3])
+        return None
+
+    def version_of(self, volume_id: VolumeId) -> ObjectVersion | None:
+        for row in self._rows(f"{_VERSION} WHERE id=?", (volume_id,)):
+            return _version(*row)
+        return None
+
+    def list_versions(self, bucket: BucketName, request: ListRequest) -> Page[ListedVersion]:
+        try:
+            return list_versions(self._connection, bucket, request)
+        except sqlite3.Error as error:
+            raise meaning_of(error) from error
 
     def list_objects(self, bucket: BucketName, request: ListRequest) -> Page[ListedObject]:
         try:
@@ -153,84 +200,58 @@ class SqliteCatalog:
             return volume_id, NUMBERS.decode(numbers)
         return None
 
-    # -- placements -----------------------------------------------------------------------------
-    def volume(self, volume_id: VolumeId) -> Volume | None:
-        for row in self._rows(f"{_VOLUME} WHERE id=?", (volume_id,)):
-            return _volume(*row)
-        return None
 
-    def volumes(self, after: str = "", limit: int = 1000) -> Sequence[Volume]:
-        rows = self._rows(f"{_VOLUME} WHERE id>? ORDER BY id LIMIT ?", (after, limit))
-        return [_volume(*row) for row in rows]
-
-    def pending_moves(self) -> Sequence[Volume]:
-        return [
-            _volume(*row) for row in self._rows(f"{_VOLUME} WHERE pending IS NOT NULL ORDER BY id")
-        ]
-
-    def garbage(
-        self, freed_before_ms: int, limit: int, after: Garbage | None = None
-    ) -> Sequence[Garbage]:
-        behind = (after.freed_at_ms, copy_key(after.location)) if after else (-1, "")
-        rows = self._rows(
-            "SELECT location, freed_at_ms FROM garbage"
-            " WHERE freed_at_ms<=? AND (freed_at_ms, copy) > (?,?)"
-            " ORDER BY freed_at_ms, copy LIMIT ?",
-            (freed_before_ms, *behind, limit),
-        )
-        return [Garbage(LOCATION.decode(location), freed_at_ms) for location, freed_at_ms in rows]
-
-    def totals(self) -> dict[Tier, TierTotals]:
-        volumes, sizes = dict.fromkeys(Tier, 0), dict.fromkeys(Tier, 0)
-        missing: dict[Tier, dict[int, int]] = {tier: {} for tier in Tier}
-        for name, lost, count, size_bytes in self._rows(
-            "SELECT tier, missing, volumes, size_bytes FROM totals WHERE volumes>0"
-        ):
-            tier = Tier(name)
-            volumes[tier] += count
-            sizes[tier] += size_bytes
-            missing[tier][lost] = count
-        return {tier: TierTotals(volumes[tier], sizes[tier], missing[tier]) for tier in Tier}
-
-    def disks(self) -> Sequence[DiskLabel]:
-        rows = self._rows("SELECT tier, disk, disk_id FROM disks ORDER BY tier, disk")
-        return [DiskLabel(Tier(tier), index, disk_id) for tier, index, disk_id in rows]
-
-    def prices(self, version: str = "") -> tuple[str, str] | None:
-        if version:
-            sql, parameters = "SELECT version, document FROM prices WHERE version=?", (version,)
-        else:
-            sql = "SELECT version, document FROM prices ORDER BY adopted_seq DESC LIMIT 1"
-            parameters = ()  # type: ignore[assignment]
-        for own_version, document in self._rows(sql, parameters):
-            return own_version, document
-        return None
-
-    def pin_of(self, bucket: BucketName, key: ObjectKey) -> Pin | None:
-        def at_or_below(sought: bytes) -> Pin | None:
-            for row in self._rows(
-                f"{_PIN} WHERE bucket=? AND prefix<=? ORDER BY prefix DESC LIMIT 1",
-                (bucket, sought),
-            ):
-                return _pin(*row)
-            return None
-
-        return longest_pin(key.encode(), at_or_below)
-
-    def pins(self, bucket: BucketName | None = None) -> Sequence[Pin]:
-        if bucket is None:
-            rows = self._rows(f"{_PIN} ORDER BY bucket, prefix")
-        else:
-            rows = self._rows(f"{_PIN} WHERE bucket=? ORDER BY prefix", (bucket,))
-        return [_pin(*row) for row in rows]
+def _bucket(
+    name: str, owner_id: str, owner_name: str, region: str, created_at_ms: int, settings: bytes
+) -> Bucket:
+    return Bucket(
+        BucketName(name),
+        Caller(owner_id, owner_name),
+        region,
+        created_at_ms,
+        SETTINGS.decode(settings),
+    )
 
 
-def _bucket(name: str, owner_id: str, owner_name: str, region: str, created_at_ms: int) -> Bucket:
-    return Bucket(BucketName(name), Caller(owner_id, owner_name), region, created_at_ms)
+def _version(
+    bucket: str,
+    key: bytes,
+    volume_id: str,
+    size_bytes: int,
+    created_at_ms: int,
+    location: bytes,
+    checksum: str,
+    blob: bytes,
+) -> ObjectVersion:
+    details = DETAILS.decode(blob)
+    return ObjectVersion(
+        BucketName(bucket),
+        ObjectKey(key.decode()),
+        details.version_id,
+        VolumeId(volume_id),
+        size_bytes,
+        details.etag,
+        created_at_ms,
+        LOCATION.decode(location),
+        checksum,
+        details.metadata,
+        details.checksums,
+        details.parts,
+        details.attributes,
+    )
 
 
-def _pin(bucket: str, prefix: bytes, tier: str, by: str, at_ms: int, seq: int, why: str) -> Pin:
-    return Pin(BucketName(bucket), prefix.decode(), Tier(tier), by, at_ms, seq, why)
+def _marker(
+    bucket: str,
+    key: bytes,
+    version_id: str,
+    marker_id: str,
+    at_ms: int,
+    owner_id: str,
+    owner_name: str,
+) -> DeleteMarker:
+    where = BucketName(bucket), ObjectKey(key.decode())
+    return DeleteMarker(*where, version_id, marker_id, at_ms, owner_id, owner_name)
 
 
 def _upload(
@@ -243,6 +264,7 @@ def _upload(
     metadata: bytes,
     algorithm: str | None,
     kind: str | None,
+    attributes: bytes,
 ) -> Upload:
     return Upload(
         UploadId(upload_id),
@@ -254,30 +276,5 @@ def _upload(
         METADATA.decode(metadata),
         ChecksumAlgorithm(algorithm) if algorithm else None,
         ChecksumType(kind) if kind else None,
-    )
-
-
-def _volume(
-    volume_id: str,
-    bucket: str,
-    key: bytes,
-    size_bytes: int,
-    checksum: str,
-    location: bytes,
-    created_at_ms: int,
-    placed_at_ms: int,
-    stream_version: int,
-    pending: bytes | None,
-) -> Volume:
-    return Volume(
-        VolumeId(volume_id),
-        BucketName(bucket),
-        ObjectKey(key.decode()),
-        size_bytes,
-        checksum,
-        LOCATION.decode(location),
-        created_at_ms,
-        placed_at_ms,
-        stream_version,
-        PENDING.decode(pending) if pending is not None else None,
+        ATTRIBUTES.decode(attributes),
     )

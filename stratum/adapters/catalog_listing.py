@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing
+from typing import Any
 
 from stratum.domain.catalog import ListedObject
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
@@ -21,10 +22,13 @@ COMMON_PREFIXES_BY_SCAN_MAX = 2
 BYTES_END = b"\xff"
 """Greater than every key: no byte of UTF-8 is 0xFF."""
 
-Row = tuple[bytes, bool, int, str, int, str, str | None, str | None]
+Row = tuple[Any, ...]
 """(key or common prefix, whether it is a common prefix, the columns of `ListedObject`)."""
 
-_COLUMNS = "size_bytes, etag, modified_at_ms, tier, checksum_algorithm, checksum_type"
+_COLUMNS = (
+    "size_bytes, etag, modified_at_ms, tier, checksum_algorithm, checksum_type, owner_id,"
+    " owner_name"
+)
 _SCAN = (
     f"SELECT key, 0, {_COLUMNS} FROM objects WHERE bucket=? AND key>=? AND key<?"  # noqa: S608
     " ORDER BY key LIMIT ?"
@@ -75,22 +79,38 @@ def list_objects(
         for row in rows:
             if len(objects) + len(prefixes) == request.max_keys:
                 return Page(tuple(objects), tuple(prefixes), Position(key, is_prefix=is_prefix))
-            raw, rolled_up, size_bytes, etag, modified_at_ms, tier, algorithm, kind = row
+            raw, rolled_up, *listed = row
             key, is_prefix = str(raw, "utf-8"), bool(rolled_up)
             if is_prefix:
                 prefixes.append(key)
-                continue
-            listed = ListedObject(
-                ObjectKey(key),
-                size_bytes,
-                etag,
-                modified_at_ms,
-                _TIERS[tier],
-                _ALGORITHMS[algorithm],
-                _TYPES[kind],
-            )
-            objects.append(listed)
+            else:
+                objects.append(row_to_listed(ObjectKey(key), *listed))
     return Page(tuple(objects), tuple(prefixes), None)
+
+
+def row_to_listed(
+    key: ObjectKey,
+    size_bytes: int,
+    etag: str,
+    modified_at_ms: int,
+    tier: str,
+    algorithm: str | None,
+    kind: str | None,
+    owner_id: str,
+    owner_name: str,
+) -> ListedObject:
+    """A row's columns as a value."""
+    return ListedObject(
+        key,
+        size_bytes,
+        etag,
+        modified_at_ms,
+        _TIERS[tier],
+        _ALGORITHMS[algorithm],
+        _TYPES[kind],
+        owner_id,
+        owner_name,
+    )
 
 
 def _rows(connection: sqlite3.Connection, bucket: str, request: ListRequest) -> Generator[Row]:

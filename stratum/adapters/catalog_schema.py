@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stratum.adapters.positional import PositionalCodec
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.checksums import Checksum
+from stratum.domain.settings import BucketSettings
 from stratum.domain.volume import CompletedPart, Location, Metadata, PendingMove
 
-CATALOG_VERSION = 4
+CATALOG_VERSION = 5
 """Number it up when a table or what an event does to it changes: the catalog is then rebuilt."""
 
 TABLES: dict[str, tuple[str, ...]] = {
     "buckets": ("name",),
     "objects": ("bucket", "key"),
+    "noncurrent": ("bucket", "key", "age"),
     "volumes": ("id",),
     "uploads": ("bucket", "key", "id"),
     "parts": ("upload_id", "number"),
@@ -33,13 +36,25 @@ TABLES: dict[str, tuple[str, ...]] = {
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS buckets(
         name TEXT PRIMARY KEY, owner_id TEXT NOT NULL, owner_name TEXT NOT NULL,
-        region TEXT NOT NULL, created_at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+        region TEXT NOT NULL, created_at_ms INTEGER NOT NULL,
+        settings BLOB NOT NULL) STRICT, WITHOUT ROWID""",
     # The columns of a listing only: narrow rows keep a page of 1,000 keys in few database pages.
+    # `age` counts down along the journal, so that the newest version of a key comes first.
     """CREATE TABLE IF NOT EXISTS objects(
         bucket TEXT NOT NULL, key BLOB NOT NULL, version_id TEXT NOT NULL,
         volume_id TEXT NOT NULL, size_bytes INTEGER NOT NULL, etag TEXT NOT NULL,
         modified_at_ms INTEGER NOT NULL, tier TEXT NOT NULL, checksum_algorithm TEXT,
-        checksum_type TEXT, PRIMARY KEY(bucket, key)) STRICT, WITHOUT ROWID""",
+        checksum_type TEXT, owner_id TEXT NOT NULL, owner_name TEXT NOT NULL,
+        age INTEGER NOT NULL, PRIMARY KEY(bucket, key)) STRICT, WITHOUT ROWID""",
+    # All other versions, and all delete markers: a bucket without versioning has no rows here.
+    """CREATE TABLE IF NOT EXISTS noncurrent(
+        bucket TEXT NOT NULL, key BLOB NOT NULL, version_id TEXT NOT NULL,
+        volume_id TEXT NOT NULL, size_bytes INTEGER NOT NULL, etag TEXT NOT NULL,
+        modified_at_ms INTEGER NOT NULL, tier TEXT NOT NULL, checksum_algorithm TEXT,
+        checksum_type TEXT, owner_id TEXT NOT NULL, owner_name TEXT NOT NULL,
+        age INTEGER NOT NULL, marker INTEGER NOT NULL,
+        PRIMARY KEY(bucket, key, age)) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS noncurrent_ids ON noncurrent(bucket, key, version_id)",
     """CREATE TABLE IF NOT EXISTS volumes(
         id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key BLOB NOT NULL,
         size_bytes INTEGER NOT NULL, checksum TEXT NOT NULL, tier TEXT NOT NULL,
@@ -51,7 +66,7 @@ SCHEMA = (
         bucket TEXT NOT NULL, key BLOB NOT NULL, id TEXT NOT NULL,
         started_at_ms INTEGER NOT NULL, owner_id TEXT NOT NULL, owner_name TEXT NOT NULL,
         metadata BLOB NOT NULL, checksum_algorithm TEXT, checksum_type TEXT,
-        PRIMARY KEY(bucket, key, id)) STRICT, WITHOUT ROWID""",
+        attributes BLOB NOT NULL, PRIMARY KEY(bucket, key, id)) STRICT, WITHOUT ROWID""",
     "CREATE UNIQUE INDEX IF NOT EXISTS upload_ids ON uploads(id)",
     """CREATE TABLE IF NOT EXISTS parts(
         upload_id TEXT NOT NULL, number INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
@@ -86,9 +101,12 @@ SCHEMA = (
 class Details:
     """What only a look-up of one object wants to know of it."""
 
+    version_id: str
+    etag: str
     metadata: Metadata
     checksums: tuple[Checksum, ...]
     parts: tuple[CompletedPart, ...]
+    attributes: VersionAttributes
 
 
 LOCATION = PositionalCodec(Location)
@@ -96,4 +114,6 @@ DETAILS = PositionalCodec(Details)
 PENDING = PositionalCodec(PendingMove)
 METADATA = PositionalCodec(Metadata)
 CHECKSUMS = PositionalCodec(tuple[Checksum, ...])
+ATTRIBUTES = PositionalCodec(VersionAttributes)
+SETTINGS = PositionalCodec(BucketSettings)
 NUMBERS = PositionalCodec(tuple[int, ...])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from eventsourcing.persistence import PersistenceError
 from stratum.adapters.journal_reader import JournalReader, reading_connections
 from stratum.adapters.journal_writer import JournalWriter, Request
 from stratum.adapters.sqlite_connection import JournalDatastore, checkpoint, meaning_of
-from stratum.domain.errors import Unavailable
-from stratum.domain.events import Recorded
+from stratum.domain.errors import DiskFailed, Unavailable
+from stratum.domain.events import BucketConfigured, BucketCreated, BucketDeleted, Recorded
 from stratum.ports import Decide, NowMs
 
 BATCH_LENGTH_MAX = 256
@@ -31,6 +31,8 @@ QUEUE_LENGTH_MAX = 1024
 
 class SqliteJournal(JournalReader):
     """Implements Journal. Made by `open_journal`."""
+
+    caching = True
 
     def __init__(
         self,
@@ -63,6 +65,19 @@ class SqliteJournal(JournalReader):
             raise request.error
         return request.recorded
 
+    def committed(self, request: Request) -> None:
+        """Called before a caller has its answer: nobody may see the bucket as it was before."""
+        if isinstance(request.error, DiskFailed):
+            self._catalog.forget_buckets()  # the transaction may have been committed or not
+        else:
+            self._catalog.forget_buckets(
+                [
+                    each.event.bucket
+                    for each in request.recorded
+                    if isinstance(each.event, BucketCreated | BucketDeleted | BucketConfigured)
+                ]
+            )
+
 
 @asynccontextmanager
 async def open_journal(path: Path, now_ms: NowMs) -> AsyncIterator[SqliteJournal]:
@@ -90,8 +105,9 @@ async def open_journal(path: Path, now_ms: NowMs) -> AsyncIterator[SqliteJournal
         try:
             with reading_connections(path) as (inline, readers):
                 async with trio.open_nursery() as nursery, send:
-                    nursery.start_soon(_write, writer, receive)
-                    yield SqliteJournal(inline, readers, writer, send)
+                    journal = SqliteJournal(inline, readers, writer, send)
+                    nursery.start_soon(_write, writer, receive, journal.committed)
+                    yield journal
         except BaseExceptionGroup as group:
             if len(group.exceptions) > 1:
                 raise
@@ -103,7 +119,11 @@ async def open_journal(path: Path, now_ms: NowMs) -> AsyncIterator[SqliteJournal
             raise failure
 
 
-async def _write(writer: JournalWriter, receive: trio.MemoryReceiveChannel[Request]) -> None:
+async def _write(
+    writer: JournalWriter,
+    receive: trio.MemoryReceiveChannel[Request],
+    committed: Callable[[Request], None],
+) -> None:
     """The writer task: runs until the sending side is closed and the queue is empty."""
     waiting: list[Request] = []
     # Callers wait shielded for their answer, so this must outlive their cancellation.
@@ -115,6 +135,7 @@ async def _write(writer: JournalWriter, receive: trio.MemoryReceiveChannel[Reque
                     _take(receive, waiting)
                     answered = await writer.run(waiting)
                     for request in waiting[:answered]:
+                        committed(request)
                         request.done.set()
                     del waiting[:answered]
         finally:

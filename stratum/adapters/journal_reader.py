@@ -42,8 +42,11 @@ QUERIES_MAX = 4
 class JournalReader:
     """Implements Journal except that `transact` is refused."""
 
+    caching = False
+    """Whether what changes buckets is known here: beside a server it is not."""
+
     def __init__(self, inline: sqlite3.Connection, datastore: JournalDatastore) -> None:
-        self._catalog = SqliteCatalog(inline)
+        self._catalog = SqliteCatalog(inline, caching=self.caching)
         self._datastore = datastore
         self._recorder = JournalRecorder(datastore)
         self._limiter = trio.CapacityLimiter(QUERIES_MAX)

@@ -8,22 +8,27 @@ from dataclasses import replace
 from typing import Any
 
 from stratum.adapters.memory_placements import APPLY_PLACEMENTS, MemoryPlacements
-from stratum.domain.catalog import Bucket, ListedObject
+from stratum.adapters.memory_versions import MemoryVersions
+from stratum.domain.catalog import Bucket, ListedObject, ListedVersion
 from stratum.domain.events import (
+    BucketConfigured,
     BucketCreated,
     BucketDeleted,
+    DeleteMarkerCreated,
+    DeleteMarkerRemoved,
     PartStored,
     Recorded,
     UploadAborted,
     UploadCompleted,
     UploadStarted,
+    VersionChanged,
     VersionCommitted,
     VersionRemoved,
 )
 from stratum.domain.identity_events import IDENTITY_EVENTS
 from stratum.domain.listing import ListRequest, Page, Position, paginate
 from stratum.domain.names import BucketName, Caller, ObjectKey, UploadId, VolumeId
-from stratum.domain.volume import ObjectVersion, Part, Upload, Volume
+from stratum.domain.volume import DeleteMarker, ObjectVersion, Part, Upload, Volume
 
 
 class MemoryCatalog(MemoryPlacements):
@@ -32,8 +37,7 @@ class MemoryCatalog(MemoryPlacements):
     def __init__(self) -> None:
         super().__init__()
         self._buckets: dict[str, Bucket] = {}
-        self._objects: dict[str, dict[bytes, ObjectVersion]] = {}
-        self._keys: dict[str, list[bytes]] = {}
+        self._versions = MemoryVersions()
         self._uploads: dict[str, Upload] = {}
         self._upload_keys: dict[str, list[tuple[bytes, str]]] = {}
         self._parts: dict[str, dict[int, Part]] = {}
@@ -46,19 +50,29 @@ class MemoryCatalog(MemoryPlacements):
         return [self._buckets[name] for name in sorted(self._buckets)]
 
     def is_empty(self, bucket: BucketName) -> bool:
-        return not self._keys.get(bucket) and not self._upload_keys.get(bucket)
+        return self._versions.is_empty(bucket) and not self._upload_keys.get(bucket)
 
     def version(self, bucket: BucketName, key: ObjectKey) -> ObjectVersion | None:
-        return self._objects.get(bucket, {}).get(key.encode())
+        latest = self._versions.latest(bucket, key)
+        return latest if isinstance(latest, ObjectVersion) else None
+
+    def delete_marker(self, bucket: BucketName, key: ObjectKey) -> DeleteMarker | None:
+        latest = self._versions.latest(bucket, key)
+        return latest if isinstance(latest, DeleteMarker) else None
+
+    def version_by_id(
+        self, bucket: BucketName, key: ObjectKey, version_id: str
+    ) -> ObjectVersion | DeleteMarker | None:
+        return self._versions.by_id(bucket, key, version_id)
+
+    def version_of(self, volume_id: VolumeId) -> ObjectVersion | None:
+        return self._versions.of_volume(volume_id)
 
     def list_objects(self, bucket: BucketName, request: ListRequest) -> Page[ListedObject]:
-        objects, keys = self._objects.get(bucket, {}), self._keys.get(bucket, [])
+        return self._versions.list_objects(bucket, request)
 
-        def seek(lower: bytes) -> Iterator[ListedObject]:
-            for at in range(bisect_left(keys, lower), len(keys)):
-                yield _listed(objects[keys[at]])
-
-        return paginate(seek, request, lambda listed: listed.key)
+    def list_versions(self, bucket: BucketName, request: ListRequest) -> Page[ListedVersion]:
+        return self._versions.list_versions(bucket, request)
 
     def upload(self, upload_id: UploadId) -> Upload | None:
         return self._uploads.get(upload_id)
@@ -96,6 +110,12 @@ class MemoryCatalog(MemoryPlacements):
         self._buckets.pop(event.bucket, None)
         self._pins.pop(event.bucket, None)
 
+    def _bucket_configured(self, row: Recorded, event: BucketConfigured) -> None:
+        bucket = self._buckets.get(event.bucket)
+        if bucket is not None:
+            settings = bucket.settings.changed(event.setting, event.value)
+            self._buckets[event.bucket] = replace(bucket, settings=settings)
+
     def _version_committed(self, row: Recorded, event: VersionCommitted) -> None:
         self._volumes[event.volume_id] = Volume(
             event.volume_id,
@@ -108,11 +128,7 @@ class MemoryCatalog(MemoryPlacements):
             row.at_ms,
             row.version,
         )
-        key = event.key.encode()
-        objects = self._objects.setdefault(event.bucket, {})
-        if key not in objects:
-            insort(self._keys.setdefault(event.bucket, []), key)
-        objects[key] = ObjectVersion(
+        version = ObjectVersion(
             event.bucket,
             event.key,
             event.version_id,
@@ -125,7 +141,9 @@ class MemoryCatalog(MemoryPlacements):
             event.metadata,
             event.checksums,
             event.parts,
+            event.attributes,
         )
+        self._versions.push(row.seq, version)
 
     def _version_removed(self, row: Recorded, event: VersionRemoved) -> None:
         volume = self._volumes.pop(event.volume_id, None)
@@ -133,13 +151,32 @@ class MemoryCatalog(MemoryPlacements):
             self._free(row, volume.location)
             if volume.pending is not None:
                 self._free_unfinished(row, volume.pending.to, volume.pending.copy_id)
-        key, objects = event.key.encode(), self._objects.get(event.bucket, {})
-        if key in objects and objects[key].volume_id == event.volume_id:
-            del objects[key]
-            _remove_sorted(self._keys[event.bucket], key)
+        self._versions.remove(event.bucket, event.key, event.volume_id)
         for upload_id, (volume_id, _) in list(self._completed.items()):
             if volume_id == event.volume_id:
                 del self._completed[upload_id]
+
+    def _version_changed(self, row: Recorded, event: VersionChanged) -> None:
+        version = self._versions.of_volume(event.volume_id)
+        if version is not None:
+            attributes = version.attributes.changed(event.attribute, event.value)
+            self._versions.change(replace(version, attributes=attributes))
+            self._change(row, event.volume_id)
+
+    def _marker_created(self, row: Recorded, event: DeleteMarkerCreated) -> None:
+        marker = DeleteMarker(
+            event.bucket,
+            event.key,
+            event.version_id,
+            event.marker_id,
+            row.at_ms,
+            event.owner_id,
+            event.owner_name,
+        )
+        self._versions.push(row.seq, marker)
+
+    def _marker_removed(self, row: Recorded, event: DeleteMarkerRemoved) -> None:
+        self._versions.remove(event.bucket, event.key, event.marker_id)
 
     def _upload_started(self, row: Recorded, event: UploadStarted) -> None:
         self._uploads[event.upload_id] = Upload(
@@ -152,6 +189,7 @@ class MemoryCatalog(MemoryPlacements):
             event.metadata,
             event.checksum_algorithm,
             event.checksum_type,
+            event.attributes,
         )
         place = (event.key.encode(), str(event.upload_id))
         insort(self._upload_keys.setdefault(event.bucket, []), place)
@@ -191,22 +229,7 @@ class MemoryCatalog(MemoryPlacements):
             _remove_sorted(self._upload_keys[upload.bucket], (upload.key.encode(), upload_id))
 
     def _show_location(self, volume: Volume) -> None:
-        key, objects = volume.key.encode(), self._objects.get(volume.bucket, {})
-        if key in objects and objects[key].volume_id == volume.id:
-            objects[key] = replace(objects[key], location=volume.location)
-
-
-def _listed(version: ObjectVersion) -> ListedObject:
-    first = version.checksums[0] if version.checksums else None
-    return ListedObject(
-        version.key,
-        version.size_bytes,
-        version.etag,
-        version.modified_at_ms,
-        version.tier,
-        first.algorithm if first else None,
-        first.type if first else None,
-    )
+        self._versions.relocate(volume.id, volume.location)
 
 
 def _remove_sorted(items: list[Any], item: object) -> None:
@@ -218,8 +241,12 @@ _APPLY: dict[type, Callable[[MemoryCatalog, Recorded, Any], None]] = {
     **dict.fromkeys(IDENTITY_EVENTS, lambda _catalog, _row, _event: None),
     BucketCreated: MemoryCatalog._bucket_created,
     BucketDeleted: MemoryCatalog._bucket_deleted,
+    BucketConfigured: MemoryCatalog._bucket_configured,
     VersionCommitted: MemoryCatalog._version_committed,
     VersionRemoved: MemoryCatalog._version_removed,
+    VersionChanged: MemoryCatalog._version_changed,
+    DeleteMarkerCreated: MemoryCatalog._marker_created,
+    DeleteMarkerRemoved: MemoryCatalog._marker_removed,
     UploadStarted: MemoryCatalog._upload_started,
     PartStored: MemoryCatalog._part_stored,
     UploadCompleted: MemoryCatalog._upload_completed,

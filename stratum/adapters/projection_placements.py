@@ -49,10 +49,10 @@ def _volume_moved(execute: Execute, row: Recorded, event: VolumeMoved) -> None:
             " pending=NULL WHERE id=?",
             (tier, missing, LOCATION.encode(target), row.at_ms, row.version, event.volume_id),
         )
-        execute(
-            "UPDATE objects SET tier=? WHERE bucket=? AND key=? AND volume_id=?",
-            (tier, bucket, key, event.volume_id),
-        )
+        where = (tier, bucket, key, event.volume_id)
+        shown = execute("UPDATE objects SET tier=? WHERE bucket=? AND key=? AND volume_id=?", where)
+        if shown.rowcount == 0:
+            execute("UPDATE noncurrent SET tier=? WHERE bucket=? AND key=? AND volume_id=?", where)
         count_volumes(execute, old_tier, old_missing, -1, -size_bytes)
         count_volumes(execute, tier, missing, 1, size_bytes)
         free_copy(execute, row, event.source)

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from stratum.domain.bucket import create_bucket, delete_bucket, require_bucket
+from stratum.domain.bucket import (
+    Check,
+    configure_bucket,
+    create_bucket,
+    delete_bucket,
+    require_bucket,
+)
 from stratum.domain.catalog import Bucket
 from stratum.domain.errors import BucketAlreadyOwnedByYou
 from stratum.domain.names import BucketName, Caller
+from stratum.domain.settings import NO_SETTINGS, BucketSettings
 from stratum.ports import Journal
 
 
@@ -18,16 +25,34 @@ class Buckets:
         self._journal = journal
         self.region = region
 
-    async def create(self, caller: Caller, name: BucketName) -> None:
+    async def create(
+        self, caller: Caller, name: BucketName, settings: BucketSettings = NO_SETTINGS
+    ) -> None:
         """Creating a bucket again that the caller owns changes nothing, as in Amazon's us-east-1:
         scripts create their bucket before each run. Raises BucketAlreadyExists."""
-        decide = partial(create_bucket, name=name, owner=caller, region=self.region)
+        decide = partial(
+            create_bucket, name=name, owner=caller, region=self.region, settings=settings
+        )
         with suppress(BucketAlreadyOwnedByYou):
             await self._journal.transact(decide, by=caller.name)
 
     async def delete(self, caller: Caller, name: BucketName) -> None:
         """Raises NoSuchBucket, BucketNotEmpty."""
         await self._journal.transact(partial(delete_bucket, name=name), by=caller.name)
+
+    async def configure(
+        self,
+        caller: Caller,
+        name: BucketName,
+        setting: str,
+        value: BucketSettings,
+        check: Check | None = None,
+    ) -> None:
+        """Change one setting of a bucket to what it is in `value`; None there removes it.
+
+        Raises NoSuchBucket and what `check` raises, which sees the exact state."""
+        decide = partial(configure_bucket, name=name, setting=setting, value=value, check=check)
+        await self._journal.transact(decide, by=caller.name)
 
     def get(self, name: BucketName) -> Bucket:
         """Raises NoSuchBucket."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from stratum.domain import access, wording
 from stratum.domain.access import Access
-from stratum.domain.errors import NoSuchVersion
 from stratum.domain.events import MoveAbandoned, Recorded, TierDecided, VolumeMoved
 from stratum.domain.names import BucketName, ObjectKey, Tier
 from stratum.domain.object import require_version
@@ -99,10 +98,8 @@ async def explain(
     enabled: bool = True,
     version_id: str | None = None,
 ) -> Explanation:
-    """Explain a version's tier. Raises NoSuchBucket, NoSuchKey, NoSuchVersion."""
-    version = require_version(journal.catalog, bucket, key)
-    if version_id is not None and version_id != version.version_id:
-        raise NoSuchVersion(f"{bucket}/{key} has no version {version_id}")
+    """Explain a version's tier. Raises what `require_version` raises."""
+    version = require_version(journal.catalog, bucket, key, version_id)
     volume = journal.catalog.volume(version.volume_id)
     assert volume is not None, "a version has its volume"
     row = await access_log.get(volume.id)

@@ -259,8 +259,8 @@ class Mover:
         return 1 + sum(isinstance(record.event, VolumeMoved) for record in history)
 
     def _record(self, volume: Volume, tier: Tier, extent: Extent, generation: int) -> ShardRecord:
-        version = self._journal.catalog.version(volume.bucket, volume.key)
-        if version is None or version.volume_id != volume.id:
+        version = self._journal.catalog.version_of(volume.id)
+        if version is None:
             raise Conflict(f"{volume.id} was overwritten or deleted while it was moved")
         return ShardRecord(
             volume_id=volume.id,
@@ -278,6 +278,7 @@ class Mover:
             checksums=version.checksums,
             parts=version.parts,
             extents=(extent,),
+            attributes=version.attributes,
         )
 
     async def _abandon(self, volume_id: VolumeId, pending: PendingMove, reason: str) -> None:

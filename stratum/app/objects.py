@@ -12,8 +12,9 @@ from stratum.app.commit import commit
 from stratum.app.datapath import DataPath
 from stratum.app.payload import NewHasher, Payload, Stated, StreamSource
 from stratum.app.together import together
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.bucket import require_bucket
-from stratum.domain.catalog import Catalog, ListedObject
+from stratum.domain.catalog import Catalog, ListedObject, ListedVersion
 from stratum.domain.checksums import ChecksumAlgorithm
 from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_copy_source, check_read
 from stratum.domain.errors import (
@@ -24,19 +25,23 @@ from stratum.domain.errors import (
     RemoteFailed,
     StratumError,
 )
-from stratum.domain.events import VersionCommitted
+from stratum.domain.events import VersionCommitted, VersionRemoved
 from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, VolumeId
 from stratum.domain.object import (
     PUT_SIZE_MAX_BYTES,
+    Deletion,
     Target,
+    change_version,
     check_put,
     commit_version,
     delete_version,
+    deletion_of,
+    new_version_id,
     require_version,
 )
 from stratum.domain.ranges import ByteRange, Span
-from stratum.domain.volume import NULL_VERSION, Extent, Metadata, ObjectVersion, ShardRecord
+from stratum.domain.volume import Extent, Metadata, ObjectVersion, ShardRecord
 from stratum.ports import Buffer, ByteSource, Journal, NewId, NowMs
 
 DELETES_AT_ONCE = 64
@@ -81,16 +86,20 @@ class Objects:
         stated: Stated,
         metadata: Metadata,
         conditions: Conditions = NO_CONDITIONS,
+        attributes: VersionAttributes | None = None,
     ) -> ObjectVersion:
-        """Store an object. Returns when it would survive a power cut.
+        """Store an object. Returns when it would survive a power cut. `attributes` are the
+        version's; by default it is just the caller's.
 
         Raises NoSuchBucket, PreconditionFailed, what Payload raises, InsufficientDisks. Refusals
         that don't depend on the bytes come before the first byte is read.
         """
-        check_put(self._journal.catalog, bucket, key, conditions)
+        found = check_put(self._journal.catalog, bucket, key, conditions)
         payload = Payload(source, stated, self._new_hasher, PUT_SIZE_MAX_BYTES)
         volume_id = VolumeId(self._new_id())
+        version_id = new_version_id(found, volume_id)
         created_at_ms = self._now_ms()
+        own = attributes or VersionAttributes(caller.id, caller.name)
 
         def describe(extent: Extent) -> ShardRecord:
             return ShardRecord(
@@ -98,7 +107,7 @@ class Objects:
                 extent_id=extent.id,
                 bucket=bucket,
                 key=key,
-                version_id=NULL_VERSION,
+                version_id=version_id,
                 size_bytes=payload.size_bytes,
                 etag=payload.etag,
                 checksum=payload.crc64,
@@ -108,6 +117,7 @@ class Objects:
                 metadata=metadata,
                 checksums=payload.checksums,
                 extents=(extent,),
+                attributes=own,
             )
 
         copy_id = ExtentId(volume_id)
@@ -118,38 +128,42 @@ class Objects:
             volume_id=volume_id,
             bucket=bucket,
             key=key,
-            version_id=NULL_VERSION,
+            version_id=version_id,
             size_bytes=payload.size_bytes,
             etag=payload.etag,
             checksum=payload.crc64,
             location=location,
             metadata=metadata,
             checksums=payload.checksums,
+            attributes=own,
         )
         decide = partial(commit_version, committed=committed, conditions=conditions)
         recorded = await commit(
             self._journal, self._datapath, decide, location, copy_id, by=caller.name
         )
         self._accesses.track(volume_id)
-        return as_version(committed, recorded[0].at_ms)
+        return as_version(committed, recorded[-1].at_ms)
 
     async def copy(
         self,
         caller: Caller,
-        source: tuple[BucketName, ObjectKey],
-        source_conditions: Conditions,
+        version: ObjectVersion,
         target: tuple[BucketName, ObjectKey],
         metadata: Metadata | None,
         algorithm: ChecksumAlgorithm | None,
         conditions: Conditions = NO_CONDITIONS,
+        attributes: VersionAttributes | None = None,
+        *,
+        changed: bool = False,
     ) -> ObjectVersion:
-        """Copy an object on the server; `metadata` None keeps the source's.
+        """Copy a version (see `source`) on the server; `metadata` None keeps the source's.
+        `changed`: the copy differs in something else, so it may replace its source.
 
-        Raises NoSuchKey, PreconditionFailed, InvalidArgument (onto itself, changing nothing).
+        Raises PreconditionFailed, InvalidRequest (onto itself, changing nothing).
         """
-        version = require_version(self._journal.catalog, *source)
-        check_copy_source(source_conditions, version.etag, version.modified_at_ms)
-        if source == target and metadata is None and algorithm is None:
+        current = self._journal.catalog.version(*target)
+        onto_itself = current is not None and current.volume_id == version.volume_id
+        if onto_itself and metadata is None and algorithm is None and not changed:
             raise InvalidRequest(
                 "This copy request is illegal because it is trying to copy an object to itself"
                 " without changing the object's metadata, storage class, website redirect location"
@@ -166,45 +180,85 @@ class Objects:
                 stated,
                 version.metadata if metadata is None else metadata,
                 conditions,
+                attributes,
             )
 
-    async def delete(self, caller: Caller, target: Target) -> None:
-        """Delete the current version; nothing there is no error. Raises NoSuchBucket."""
-        recorded = await self._journal.transact(
-            partial(delete_version, target=target), by=caller.name
-        )
-        for event in recorded:
-            self._accesses.forget(VolumeId(event.stream))
+    async def delete(self, caller: Caller, target: Target) -> Deletion:
+        """Delete what the target names, or hide it behind a delete marker where the bucket has
+        versioning; nothing there is no error. Raises NoSuchBucket, PreconditionFailed."""
+        decide = partial(delete_version, target=target, marker_id=self._new_id(), by=caller)
+        recorded = await self._journal.transact(decide, by=caller.name)
+        events = [each.event for each in recorded]
+        for event in events:
+            if isinstance(event, VersionRemoved):
+                self._accesses.forget(event.volume_id)
+        return deletion_of(events, target)
 
     async def delete_many(
         self, caller: Caller, bucket: BucketName, targets: Sequence[Target]
-    ) -> Sequence[StratumError | None]:
-        """Delete each; per target None or what went wrong. Raises NoSuchBucket."""
+    ) -> Sequence[StratumError | Deletion]:
+        """Delete each; per target what was done or what went wrong. Raises NoSuchBucket."""
         require_bucket(self._journal.catalog, bucket)
 
-        def deletion(target: Target) -> Callable[[], Awaitable[StratumError | None]]:
-            async def run() -> StratumError | None:
+        def deletion(target: Target) -> Callable[[], Awaitable[StratumError | Deletion]]:
+            async def run() -> StratumError | Deletion:
                 try:
-                    await self.delete(caller, target)
+                    return await self.delete(caller, target)
                 except StratumError as error:
                     return error
-                return None
 
             return run
 
-        results: list[StratumError | None] = []
+        results: list[StratumError | Deletion] = []
         for start in range(0, len(targets), DELETES_AT_ONCE):
             batch = targets[start : start + DELETES_AT_ONCE]
             results += await together(*(deletion(target) for target in batch))
         return results
 
+    async def change(
+        self,
+        caller: Caller,
+        bucket: BucketName,
+        key: ObjectKey,
+        version_id: str | None,
+        attribute: str,
+        value: VersionAttributes,
+    ) -> None:
+        """Change one attribute of a version. Raises what `require_version` raises."""
+        decide = partial(
+            change_version,
+            bucket=bucket,
+            key=key,
+            version_id=version_id,
+            attribute=attribute,
+            value=value,
+        )
+        await self._journal.transact(decide, by=caller.name)
+
     # -- reading --------------------------------------------------------------------------------
     def head(
-        self, bucket: BucketName, key: ObjectKey, conditions: Conditions = NO_CONDITIONS
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        conditions: Conditions = NO_CONDITIONS,
+        version_id: str | None = None,
     ) -> ObjectVersion:
-        """Raises NoSuchBucket, NoSuchKey, PreconditionFailed, NotModified."""
-        version = require_version(self._journal.catalog, bucket, key)
+        """Raises what `require_version` raises, PreconditionFailed, NotModified."""
+        version = require_version(self._journal.catalog, bucket, key, version_id)
         check_read(conditions, version.etag, version.modified_at_ms)
+        return version
+
+    def source(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        version_id: str | None = None,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> ObjectVersion:
+        """The version that is to be copied. Raises what `require_version` raises,
+        PreconditionFailed."""
+        version = require_version(self._journal.catalog, bucket, key, version_id)
+        check_copy_source(conditions, version.etag, version.modified_at_ms)
         return version
 
     @asynccontextmanager
@@ -215,12 +269,13 @@ class Objects:
         asked: ByteRange | None = None,
         part_number: int | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        version_id: str | None = None,
     ) -> AsyncIterator[Download]:
         """Open a version for reading; entering reads its first bytes and counts the access.
 
         Raises what `head` raises, InvalidRange, InsufficientShards, RemoteFailed.
         """
-        version = self.head(bucket, key, conditions)
+        version = self.head(bucket, key, conditions, version_id)
         span = resolve(version, asked, part_number)
         is_partial = asked is not None or part_number is not None
         async with self._read(version, span) as pieces:
@@ -245,13 +300,9 @@ class Objects:
                     self._datapath.read(version.location, span)
                 )
             except (InsufficientShards, RemoteFailed):
-                # A move may have reclaimed this copy since the look-up: the key knows better.
-                fresh = self._journal.catalog.version(version.bucket, version.key)
-                if (
-                    fresh is None
-                    or fresh.volume_id != version.volume_id
-                    or fresh.location == version.location
-                ):
+                # A move may have reclaimed this copy since the look-up.
+                fresh = self._journal.catalog.version_of(version.volume_id)
+                if fresh is None or fresh.location == version.location:
                     raise
                 pieces = await stack.enter_async_context(self._datapath.read(fresh.location, span))
             yield pieces
@@ -262,6 +313,15 @@ class Objects:
         def question(catalog: Catalog) -> Page[ListedObject]:
             require_bucket(catalog, bucket)
             return catalog.list_objects(bucket, request)
+
+        return await self._journal.query(question)
+
+    async def list_versions(self, bucket: BucketName, request: ListRequest) -> Page[ListedVersion]:
+        """Raises NoSuchBucket."""
+
+        def question(catalog: Catalog) -> Page[ListedVersion]:
+            require_bucket(catalog, bucket)
+            return catalog.list_versions(bucket, request)
 
         return await self._journal.query(question)
 
@@ -303,4 +363,5 @@ def as_version(committed: VersionCommitted, at_ms: int) -> ObjectVersion:
         metadata=committed.metadata,
         checksums=committed.checksums,
         parts=committed.parts,
+        attributes=committed.attributes,
     )

@@ -24,6 +24,7 @@ from stratum.domain.listing import ListRequest, Position
 from stratum.domain.names import BucketName, Caller, Tier, VolumeId
 from stratum.domain.pinning import remove_pin, set_pin
 from stratum.domain.tiering import Rules
+from stratum.domain.volume import DeleteMarker, ObjectVersion
 from stratum.ports import AccessLog, Decide, Journal, NowMs
 
 PAGE_KEYS = 250
@@ -155,15 +156,17 @@ class Pins:
 def _elsewhere(
     catalog: Catalog, *, bucket: BucketName, prefix: str, after: Position | None
 ) -> tuple[list[VolumeId], Position | None]:
-    """Of one page of keys the volumes that don't lie where a pin wants them, and the next page."""
+    """The volumes of one page of versions that don't lie where a pin wants them; the next page."""
     request = ListRequest(prefix=prefix, after=after, max_keys=PAGE_KEYS)
-    page = catalog.list_objects(bucket, request)
+    page = catalog.list_versions(bucket, request)
     found: list[VolumeId] = []
     for listed in page.entries:
+        if isinstance(listed.shown, DeleteMarker):
+            continue
         pin = catalog.pin_of(bucket, listed.key)
-        if pin is None or pin.tier is not listed.tier:
-            version = catalog.version(bucket, listed.key)
-            if version is not None:
+        if pin is None or pin.tier is not listed.shown.tier:
+            version = catalog.version_by_id(bucket, listed.key, listed.version_id)
+            if isinstance(version, ObjectVersion):
                 found.append(version.volume_id)
     return found, page.next
 

@@ -14,14 +14,15 @@ from stratum.app.payload import EmptySource, NewHasher, Payload, Stated, StreamS
 from stratum.domain.bucket import require_bucket
 from stratum.domain.catalog import Catalog
 from stratum.domain.checksums import Checksum
-from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_copy_source
+from stratum.domain.conditions import NO_CONDITIONS, Conditions
 from stratum.domain.errors import NoSuchUpload
 from stratum.domain.events import PartStored, UploadStarted, VersionCommitted
 from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, UploadId, VolumeId
-from stratum.domain.object import check_put, require_version
+from stratum.domain.object import check_put, new_version_id
 from stratum.domain.ranges import ByteRange, Span, resolve_copy_range
 from stratum.domain.upload import (
+    PART_NUMBER_MAX,
     PART_SIZE_MAX_BYTES,
     Assembly,
     Combine,
@@ -117,6 +118,7 @@ class Uploads:
                 extents=(extent,),
                 upload_id=upload.id,
                 part_number=number,
+                attributes=upload.attributes,
             )
 
         location = await self._datapath.stage(
@@ -140,14 +142,12 @@ class Uploads:
         caller: Caller,
         upload: Upload,
         number: int,
-        source: tuple[BucketName, ObjectKey],
-        source_conditions: Conditions,
+        version: ObjectVersion,
         asked: ByteRange | None,
     ) -> tuple[PartStored, int]:
-        """Store (a range of) an object as a part; returns it and when, in Unix ms."""
+        """Store (a range of) a version (see `Objects.source`) as a part; returns it and when, in
+        Unix ms."""
         check_part_number(number)
-        version = require_version(self._journal.catalog, *source)
-        check_copy_source(source_conditions, version.etag, version.modified_at_ms)
         span = (
             resolve_copy_range(asked, version.size_bytes) if asked else Span(0, version.size_bytes)
         )
@@ -173,23 +173,23 @@ class Uploads:
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest,
         PreconditionFailed.
         """
-        catalog = self._journal.catalog
         try:
-            upload = require_upload(catalog, bucket, key, upload_id)
+            # Both in one snapshot: another completion may end the upload at any time.
+            upload, parts = await self.parts(bucket, key, upload_id)
         except NoSuchUpload:
             return self._completed_before(bucket, key, upload_id, named)
-        check_put(catalog, bucket, key, conditions)
-        parts = await self._journal.query(lambda catalog: catalog.parts(upload_id))
+        found = check_put(self._journal.catalog, bucket, key, conditions)
         assembly = assemble(upload, parts, named, self._combine, self._digest)
         check_stated(assembly, stated, size_bytes)
         volume_id = VolumeId(self._new_id())
+        version_id = new_version_id(found, volume_id)
         copy_id = ExtentId(volume_id)
-        manifest = await self._stage_manifest(upload, volume_id, assembly)
+        manifest = await self._stage_manifest(upload, volume_id, version_id, assembly)
         committed = VersionCommitted(
             volume_id=volume_id,
             bucket=bucket,
             key=key,
-            version_id=NULL_VERSION,
+            version_id=version_id,
             size_bytes=assembly.size_bytes,
             etag=assembly.etag,
             checksum=assembly.checksum,
@@ -197,6 +197,7 @@ class Uploads:
             metadata=upload.metadata,
             checksums=assembly.checksums,
             parts=assembly.completed_parts,
+            attributes=upload.attributes,
         )
         decide = partial(
             complete_upload,
@@ -214,7 +215,7 @@ class Uploads:
         except NoSuchUpload:  # a client that lost patience sent the same request again
             return self._completed_before(bucket, key, upload_id, named)
         self._accesses.track(volume_id)
-        return as_version(committed, recorded[0].at_ms)
+        return as_version(committed, recorded[-1].at_ms)
 
     async def abort(
         self, caller: Caller, bucket: BucketName, key: ObjectKey, upload_id: UploadId
@@ -228,8 +229,8 @@ class Uploads:
         bucket: BucketName,
         key: ObjectKey,
         upload_id: UploadId,
-        after: int,
-        limit: int,
+        after: int = 0,
+        limit: int = PART_NUMBER_MAX,
     ) -> tuple[Upload, Sequence[Part]]:
         """Up to `limit` parts with numbers above `after`. Raises NoSuchUpload."""
 
@@ -253,17 +254,18 @@ class Uploads:
     ) -> ObjectVersion:
         catalog = self._journal.catalog
         done = catalog.completed(upload_id)
-        version = catalog.version(bucket, key)
+        version = catalog.version_of(done[0]) if done else None
         if (
             done is None
             or version is None
-            or done != (version.volume_id, tuple(dict.fromkeys(part.number for part in named)))
+            or (version.bucket, version.key) != (bucket, key)
+            or done[1] != tuple(dict.fromkeys(part.number for part in named))
         ):
             raise NoSuchUpload("The specified multipart upload does not exist.")
         return version
 
     async def _stage_manifest(
-        self, upload: Upload, volume_id: VolumeId, assembly: Assembly
+        self, upload: Upload, volume_id: VolumeId, version_id: str, assembly: Assembly
     ) -> Location:
         created_at_ms = self._now_ms()
 
@@ -273,7 +275,7 @@ class Uploads:
                 extent_id=extent.id,
                 bucket=upload.bucket,
                 key=upload.key,
-                version_id=NULL_VERSION,
+                version_id=version_id,
                 size_bytes=assembly.size_bytes,
                 etag=assembly.etag,
                 checksum=assembly.checksum,
@@ -284,6 +286,7 @@ class Uploads:
                 checksums=assembly.checksums,
                 parts=assembly.completed_parts,
                 extents=_joined(Location(Tier.HOT, (extent,)), assembly).extents,
+                attributes=upload.attributes,
             )
 
         return await self._datapath.stage(Tier.HOT, ExtentId(volume_id), 0, EmptySource(), describe)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from stratum.domain.catalog import Bucket, Catalog, Namespace
 from stratum.domain.errors import (
@@ -11,12 +11,16 @@ from stratum.domain.errors import (
     BucketNotEmpty,
     NoSuchBucket,
 )
-from stratum.domain.events import BucketCreated, BucketDeleted, UploadAborted
+from stratum.domain.events import BucketConfigured, BucketCreated, BucketDeleted, UploadAborted
 from stratum.domain.listing import ListRequest
 from stratum.domain.names import BucketName, Caller
+from stratum.domain.settings import NO_SETTINGS, BucketSettings
 
 UPLOADS_ABORTED_MAX = 1000
 """Uploads that the deletion of a bucket aborts, all in one transaction."""
+
+Check = Callable[[Catalog, Bucket], None]
+"""Raises if a bucket's new setting contradicts the state."""
 
 
 def require_bucket(catalog: Namespace, name: BucketName) -> Bucket:
@@ -28,9 +32,14 @@ def require_bucket(catalog: Namespace, name: BucketName) -> Bucket:
 
 
 def create_bucket(
-    catalog: Catalog, *, name: BucketName, owner: Caller, region: str
-) -> Sequence[BucketCreated]:
-    """Raises BucketAlreadyOwnedByYou or BucketAlreadyExists."""
+    catalog: Catalog,
+    *,
+    name: BucketName,
+    owner: Caller,
+    region: str,
+    settings: BucketSettings = NO_SETTINGS,
+) -> Sequence[BucketCreated | BucketConfigured]:
+    """A new bucket with these settings. Raises BucketAlreadyOwnedByYou or BucketAlreadyExists."""
     existing = catalog.bucket(name)
     if existing is not None:
         if existing.owner.id == owner.id:
@@ -40,7 +49,28 @@ def create_bucket(
         raise BucketAlreadyExists(
             "The requested bucket name is not available. Please select a different name."
         )
-    return [BucketCreated(name, owner.id, owner.name, region)]
+    configured = (
+        BucketConfigured(name, setting, settings.only(setting)) for setting in settings.configured()
+    )
+    return [BucketCreated(name, owner.id, owner.name, region), *configured]
+
+
+def configure_bucket(
+    catalog: Catalog,
+    *,
+    name: BucketName,
+    setting: str,
+    value: BucketSettings,
+    check: Check | None = None,
+) -> Sequence[BucketConfigured]:
+    """Change the one `setting` to what it is in `value`; None there removes it. No event if it is
+    so already. Raises NoSuchBucket and what `check` raises."""
+    bucket = require_bucket(catalog, name)
+    if check is not None:
+        check(catalog, bucket)
+    if bucket.settings.changed(setting, value) == bucket.settings:
+        return []
+    return [BucketConfigured(name, setting, value.only(setting))]
 
 
 def delete_bucket(catalog: Catalog, *, name: BucketName) -> Sequence[BucketDeleted | UploadAborted]:
@@ -51,7 +81,7 @@ def delete_bucket(catalog: Catalog, *, name: BucketName) -> Sequence[BucketDelet
     require_bucket(catalog, name)
     if catalog.is_empty(name):
         return [BucketDeleted(name)]
-    if catalog.list_objects(name, ListRequest(max_keys=1)).entries:
+    if catalog.list_versions(name, ListRequest(max_keys=1)).entries:
         raise BucketNotEmpty("The bucket you tried to delete is not empty")
     uploads = catalog.list_uploads(name, ListRequest(max_keys=UPLOADS_ABORTED_MAX))
     if uploads.truncated:

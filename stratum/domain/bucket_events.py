@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from stratum.domain.names import BucketName
+from stratum.domain.settings import BucketSettings
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,22 @@ class BucketCreated:
 class BucketDeleted:
     TOPIC: ClassVar[str] = "BucketDeleted.1"
     bucket: BucketName
+
+    @property
+    def stream(self) -> str:
+        return f"bucket/{self.bucket}"
+
+
+@dataclass(frozen=True)
+class BucketConfigured:
+    """One setting of a bucket was changed, or removed."""
+
+    TOPIC: ClassVar[str] = "BucketConfigured.1"
+    bucket: BucketName
+    setting: str
+    """The name of a field of `BucketSettings`."""
+    value: BucketSettings
+    """With only that field set; not even that when the setting was removed."""
 
     @property
     def stream(self) -> str:

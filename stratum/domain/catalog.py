@@ -14,7 +14,19 @@ from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
 from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
 from stratum.domain.pin import Pin
-from stratum.domain.volume import Garbage, Location, ObjectVersion, Part, Upload, Volume
+from stratum.domain.settings import NO_SETTINGS, BucketSettings
+from stratum.domain.volume import (
+    DeleteMarker,
+    Garbage,
+    Location,
+    ObjectVersion,
+    Part,
+    Upload,
+    Volume,
+)
+
+ORDER_MAX = 10**18
+"""More events than a journal will have."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +35,7 @@ class Bucket:
     owner: Caller
     region: str
     created_at_ms: int
+    settings: BucketSettings = NO_SETTINGS
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,21 @@ class ListedObject:
     tier: Tier
     checksum_algorithm: ChecksumAlgorithm | None = None
     checksum_type: ChecksumType | None = None
+    owner_id: str = ""
+    """Empty for the bucket's owner."""
+    owner_name: str = ""
+
+
+@dataclass(frozen=True)
+class ListedVersion:
+    """One row of a listing of versions."""
+
+    key: ObjectKey
+    version_id: str
+    is_latest: bool
+    order: str
+    """Sorts the versions of one key, newest first."""
+    shown: ListedObject | DeleteMarker
 
 
 @dataclass(frozen=True)
@@ -64,15 +92,37 @@ class Namespace(Protocol):
         ...
 
     def is_empty(self, bucket: BucketName) -> bool:
-        """True if the bucket has neither objects nor uploads in progress."""
+        """True if the bucket has neither versions, delete markers nor uploads in progress."""
         ...
 
     def version(self, bucket: BucketName, key: ObjectKey) -> ObjectVersion | None:
-        """The current version of a key."""
+        """The current version of a key; None without one, or if a delete marker hides it."""
+        ...
+
+    def delete_marker(self, bucket: BucketName, key: ObjectKey) -> DeleteMarker | None:
+        """The delete marker that is the latest version of a key."""
+        ...
+
+    def version_by_id(
+        self, bucket: BucketName, key: ObjectKey, version_id: str
+    ) -> ObjectVersion | DeleteMarker | None:
+        """Any version of a key."""
+        ...
+
+    def version_of(self, volume_id: VolumeId) -> ObjectVersion | None:
+        """The version whose data a volume is."""
         ...
 
     def list_objects(self, bucket: BucketName, request: ListRequest) -> Page[ListedObject]:
         """One page in order of the keys' UTF-8 bytes; cost is that of the page, not the bucket."""
+        ...
+
+    def list_versions(self, bucket: BucketName, request: ListRequest) -> Page[ListedVersion]:
+        """One page of versions and delete markers by key, the newest of a key first.
+
+        `Position.within` is a version's `order`, or its id. If that is of no version (any more),
+        the page begins with the newest of its key: nothing is left out.
+        """
         ...
 
     def upload(self, upload_id: UploadId) -> Upload | None:
@@ -135,6 +185,16 @@ def copy_key(location: Location) -> str:
     """The name of a copy: its remote name, or the id of its first extent. No two copies share it,
     because every copy is written under fresh ids."""
     return location.remote.name if location.remote else location.extents[0].id
+
+
+def version_order(seq: int) -> str:
+    """The place among its key's versions of one that event `seq` brought: newest first."""
+    return f"{ORDER_MAX - seq:018d}"
+
+
+def is_version_order(text: str) -> bool:
+    """Whether a text is a `version_order`; no version id is."""
+    return len(text) == 18 and text.isascii() and text.isdecimal()
 
 
 def missing_shards(location: Location) -> int:

@@ -22,6 +22,23 @@ class NoSuchKey(StratumError):
     """The bucket has no object with this key."""
 
 
+class KeyDeleted(NoSuchKey):
+    """The key's latest version is a delete marker."""
+
+    def __init__(self, version_id: str) -> None:
+        super().__init__("The specified key does not exist.")
+        self.version_id = version_id
+
+
+class DeleteMarkerNamed(StratumError):
+    """The version asked for is a delete marker: it can be deleted, and nothing else."""
+
+    def __init__(self, version_id: str, modified_at_ms: int) -> None:
+        super().__init__("The specified method is not allowed against this resource.")
+        self.version_id = version_id
+        self.modified_at_ms = modified_at_ms
+
+
 class NoSuchVersion(StratumError):
     """The key has no version with this id."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stratum.domain.bucket_events import (
+    BucketConfigured,
     BucketCreated,
     BucketDeleted,
 )
@@ -21,10 +22,13 @@ from stratum.domain.identity_events import (
     UserRemoved,
 )
 from stratum.domain.object_events import (
+    DeleteMarkerCreated,
+    DeleteMarkerRemoved,
     PartStored,
     UploadAborted,
     UploadCompleted,
     UploadStarted,
+    VersionChanged,
     VersionCommitted,
     VersionRemoved,
 )
@@ -44,9 +48,12 @@ __all__ = [
     "ALL",
     "AccessKeyAdded",
     "AccessKeyRemoved",
+    "BucketConfigured",
     "BucketCreated",
     "BucketDeleted",
     "CopiesReclaimed",
+    "DeleteMarkerCreated",
+    "DeleteMarkerRemoved",
     "DiskAdded",
     "Event",
     "MoveAbandoned",
@@ -62,6 +69,7 @@ __all__ = [
     "UploadStarted",
     "UserAdded",
     "UserRemoved",
+    "VersionChanged",
     "VersionCommitted",
     "VersionRemoved",
     "VolumeMoved",
@@ -70,8 +78,12 @@ __all__ = [
 Event = (
     BucketCreated
     | BucketDeleted
+    | BucketConfigured
     | VersionCommitted
     | VersionRemoved
+    | VersionChanged
+    | DeleteMarkerCreated
+    | DeleteMarkerRemoved
     | TierDecided
     | VolumeMoved
     | MoveAbandoned
@@ -94,8 +106,12 @@ Event = (
 ALL: tuple[type[Event], ...] = (
     BucketCreated,
     BucketDeleted,
+    BucketConfigured,
     VersionCommitted,
     VersionRemoved,
+    VersionChanged,
+    DeleteMarkerCreated,
+    DeleteMarkerRemoved,
     TierDecided,
     VolumeMoved,
     MoveAbandoned,

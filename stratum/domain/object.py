@@ -1,18 +1,37 @@
 """Decisions about object versions. Each runs on the exact current state, inside the journal's
-transaction, so a condition that holds here holds at the commit."""
+transaction, so a condition that holds here holds at the commit.
+
+Versioning is https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html: what is written
+while it is on has an id of its own; what is written without it, or while it is suspended, is the
+key's one `null` version.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.bucket import require_bucket
-from stratum.domain.catalog import Catalog, Namespace
+from stratum.domain.catalog import Bucket, Catalog, Namespace
 from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_write
-from stratum.domain.errors import NoSuchKey
-from stratum.domain.events import Event, VersionCommitted, VersionRemoved
-from stratum.domain.names import BucketName, ObjectKey
-from stratum.domain.volume import ObjectVersion
+from stratum.domain.errors import (
+    DeleteMarkerNamed,
+    KeyDeleted,
+    NoSuchKey,
+    NoSuchVersion,
+)
+from stratum.domain.events import (
+    DeleteMarkerCreated,
+    DeleteMarkerRemoved,
+    Event,
+    VersionChanged,
+    VersionCommitted,
+    VersionRemoved,
+)
+from stratum.domain.names import BucketName, Caller, ObjectKey, VolumeId
+from stratum.domain.settings import Versioning
+from stratum.domain.volume import NULL_VERSION, DeleteMarker, ObjectVersion
 
 OBJECT_SIZE_MAX_BYTES = 5 * 1024**4
 PUT_SIZE_MAX_BYTES = 5 * 1024**3
@@ -24,58 +43,164 @@ DELETED = "deleted"
 
 @dataclass(frozen=True)
 class Target:
-    """One object of a delete request."""
+    """One object of a delete request; without a version id its current version."""
 
     bucket: BucketName
     key: ObjectKey
     conditions: Conditions = NO_CONDITIONS
+    version_id: str | None = None
 
 
-def require_version(catalog: Namespace, bucket: BucketName, key: ObjectKey) -> ObjectVersion:
-    """The current version of a key; raises NoSuchBucket or NoSuchKey."""
+@dataclass(frozen=True)
+class Deletion:
+    """What a deletion did. `marker`: the version named here is a delete marker, made or removed."""
+
+    version_id: str | None = None
+    marker: bool = False
+
+
+def new_version_id(bucket: Bucket, volume_id: VolumeId) -> str:
+    """The id of a version about to be written to a bucket."""
+    return volume_id if bucket.settings.versioning is Versioning.ENABLED else NULL_VERSION
+
+
+def require_version(
+    catalog: Namespace, bucket: BucketName, key: ObjectKey, version_id: str | None = None
+) -> ObjectVersion:
+    """A version of a key, the current one without an id.
+
+    Raises NoSuchBucket, NoSuchKey, KeyDeleted (a delete marker hides the key), NoSuchVersion,
+    DeleteMarkerNamed (the id is that of a delete marker).
+    """
+    if version_id is not None:
+        return _require_id(catalog, bucket, key, version_id)
     version = catalog.version(bucket, key)
     if version is None:
         require_bucket(catalog, bucket)
+        marker = catalog.delete_marker(bucket, key)
+        if marker is not None:
+            raise KeyDeleted(marker.version_id)
         raise NoSuchKey("The specified key does not exist.")
     return version
 
 
+def _require_id(
+    catalog: Namespace, bucket: BucketName, key: ObjectKey, version_id: str
+) -> ObjectVersion:
+    found = catalog.version_by_id(bucket, key, version_id)
+    if isinstance(found, DeleteMarker):
+        raise DeleteMarkerNamed(found.version_id, found.modified_at_ms)
+    if found is None:
+        require_bucket(catalog, bucket)
+        raise NoSuchVersion("The specified version does not exist.")
+    return found
+
+
 def check_put(
     catalog: Namespace, bucket: BucketName, key: ObjectKey, conditions: Conditions
-) -> None:
+) -> Bucket:
     """Refuse early what the commit would refuse: before the client sends its bytes."""
-    require_bucket(catalog, bucket)
+    found = require_bucket(catalog, bucket)
     if conditions:
         current = catalog.version(bucket, key)
         check_write(conditions, current.etag if current else None)
+    return found
 
 
 def commit_version(
     catalog: Catalog, *, committed: VersionCommitted, conditions: Conditions = NO_CONDITIONS
 ) -> Sequence[Event]:
-    """Make a durable volume the key's current version; the one before is removed with it.
+    """Make a durable volume the key's current version. Of versions with the id `null` there is
+    one: the one before is removed with it.
 
     Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on a missing object).
     """
-    require_bucket(catalog, committed.bucket)
+    bucket = require_bucket(catalog, committed.bucket)
     current = catalog.version(committed.bucket, committed.key)
     check_write(conditions, current.etag if current else None)
-    if current is None:
+    if committed.version_id != NULL_VERSION:
         return [committed]
-    return [committed, removal(current, OVERWRITTEN)]
+    return [*_without_null(catalog, bucket, committed.key, current), committed]
 
 
-def delete_version(catalog: Catalog, *, target: Target) -> Sequence[VersionRemoved]:
-    """Delete a key's current version. A key that isn't there is no error, as in S3."""
-    require_bucket(catalog, target.bucket)
+def delete_version(
+    catalog: Catalog, *, target: Target, marker_id: str, by: Caller
+) -> Sequence[Event]:
+    """Delete the version a target names. Without an id: in a bucket with versioning make a delete
+    marker (`marker_id` is its id), otherwise delete the object. What isn't there is no error, as
+    in S3. Raises NoSuchBucket, PreconditionFailed.
+    """
+    bucket = require_bucket(catalog, target.bucket)
     current = catalog.version(target.bucket, target.key)
+    if target.version_id is not None:
+        found = catalog.version_by_id(target.bucket, target.key, target.version_id)
+        if target.conditions:
+            etag = found.etag if isinstance(found, ObjectVersion) else None
+            check_write(target.conditions, etag)
+        return [removal(found, DELETED)] if found else []
     if target.conditions:
         check_write(target.conditions, current.etag if current else None)
-    return [removal(current, DELETED)] if current else []
+    versioning = bucket.settings.versioning
+    if versioning is None:
+        return [removal(current, DELETED)] if current else []
+    if versioning is Versioning.ENABLED:
+        return [_marker(target, marker_id, marker_id, by)]
+    return [
+        *_without_null(catalog, bucket, target.key, current),
+        _marker(target, marker_id, NULL_VERSION, by),
+    ]
 
 
-def removal(version: ObjectVersion, reason: str) -> VersionRemoved:
+def deletion_of(events: Sequence[Event], target: Target) -> Deletion:
+    """What S3 says of the events that `delete_version` returned."""
+    match events[-1] if events else None:
+        case (
+            DeleteMarkerCreated(version_id=version_id) | DeleteMarkerRemoved(version_id=version_id)
+        ):
+            return Deletion(version_id, marker=True)
+    return Deletion(target.version_id)
+
+
+def change_version(
+    catalog: Catalog,
+    *,
+    bucket: BucketName,
+    key: ObjectKey,
+    version_id: str | None,
+    attribute: str,
+    value: VersionAttributes,
+) -> Sequence[VersionChanged]:
+    """Change one attribute of a version. No event if it is so already. Raises what
+    `require_version` raises."""
+    version = require_version(catalog, bucket, key, version_id)
+    if version.attributes.changed(attribute, value) == version.attributes:
+        return []
+    only = VersionAttributes().changed(attribute, value)
+    return [VersionChanged(version.volume_id, bucket, key, version.version_id, attribute, only)]
+
+
+def removal(
+    version: ObjectVersion | DeleteMarker, reason: str
+) -> VersionRemoved | DeleteMarkerRemoved:
     """The event that takes a version away."""
-    return VersionRemoved(
-        version.volume_id, version.bucket, version.key, version.version_id, reason
-    )
+    where = (version.bucket, version.key, version.version_id, reason)
+    if isinstance(version, DeleteMarker):
+        return DeleteMarkerRemoved(version.marker_id, *where)
+    return VersionRemoved(version.volume_id, *where)
+
+
+def _without_null(
+    catalog: Catalog, bucket: Bucket, key: ObjectKey, current: ObjectVersion | None
+) -> Sequence[Event]:
+    """The events that make room for another `null` version of a key."""
+    null: ObjectVersion | DeleteMarker | None = current
+    # Without versioning, ever, there is nothing but the current version to look at.
+    if bucket.settings.versioning is not None and (
+        current is None or current.version_id != NULL_VERSION
+    ):
+        null = catalog.version_by_id(bucket.name, key, NULL_VERSION)
+    return [removal(null, OVERWRITTEN)] if null else []
+
+
+def _marker(target: Target, marker_id: str, version_id: str, by: Caller) -> DeleteMarkerCreated:
+    return DeleteMarkerCreated(marker_id, target.bucket, target.key, version_id, by.id, by.name)

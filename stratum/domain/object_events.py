@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from stratum.domain.attributes import NO_ATTRIBUTES, VersionAttributes
 from stratum.domain.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from stratum.domain.names import BucketName, ObjectKey, UploadId, VolumeId
 from stratum.domain.volume import CompletedPart, Location, Metadata
@@ -26,6 +27,7 @@ class VersionCommitted:
     metadata: Metadata = Metadata()
     checksums: tuple[Checksum, ...] = ()
     parts: tuple[CompletedPart, ...] = ()
+    attributes: VersionAttributes = NO_ATTRIBUTES
 
     @property
     def stream(self) -> str:
@@ -50,6 +52,60 @@ class VersionRemoved:
 
 
 @dataclass(frozen=True)
+class VersionChanged:
+    """One attribute of a version was changed; its bytes and metadata never are."""
+
+    TOPIC: ClassVar[str] = "VersionChanged.1"
+    volume_id: VolumeId
+    bucket: BucketName
+    key: ObjectKey
+    version_id: str
+    attribute: str
+    """The name of a field of `VersionAttributes`."""
+    value: VersionAttributes
+    """With only that field set."""
+
+    @property
+    def stream(self) -> str:
+        return self.volume_id
+
+
+@dataclass(frozen=True)
+class DeleteMarkerCreated:
+    """A key of a bucket with versioning was deleted: the marker hides the versions below it."""
+
+    TOPIC: ClassVar[str] = "DeleteMarkerCreated.1"
+    marker_id: str
+    bucket: BucketName
+    key: ObjectKey
+    version_id: str
+    """`marker_id`, or `null` where versioning is suspended."""
+    owner_id: str
+    owner_name: str
+
+    @property
+    def stream(self) -> str:
+        return self.marker_id
+
+
+@dataclass(frozen=True)
+class DeleteMarkerRemoved:
+    """The marker is gone; what it hid shows again."""
+
+    TOPIC: ClassVar[str] = "DeleteMarkerRemoved.1"
+    marker_id: str
+    bucket: BucketName
+    key: ObjectKey
+    version_id: str
+    reason: str
+    """`deleted` or `overwritten`."""
+
+    @property
+    def stream(self) -> str:
+        return self.marker_id
+
+
+@dataclass(frozen=True)
 class UploadStarted:
     TOPIC: ClassVar[str] = "UploadStarted.1"
     upload_id: UploadId
@@ -60,6 +116,8 @@ class UploadStarted:
     metadata: Metadata = Metadata()
     checksum_algorithm: ChecksumAlgorithm | None = None
     checksum_type: ChecksumType | None = None
+    attributes: VersionAttributes = NO_ATTRIBUTES
+    """Those of the version to be."""
 
     @property
     def stream(self) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stratum.domain.attributes import NO_ATTRIBUTES, VersionAttributes
 from stratum.domain.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, UploadId, VolumeId
 
 NULL_VERSION = "null"
-"""The version id of an object in a bucket without versioning, as S3 calls it."""
+"""The version id of what is written to a bucket without versioning, as S3 calls it."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,24 @@ class ObjectVersion:
     metadata: Metadata = Metadata()
     checksums: tuple[Checksum, ...] = ()
     parts: tuple[CompletedPart, ...] = ()
+    attributes: VersionAttributes = NO_ATTRIBUTES
 
     @property
     def tier(self) -> Tier:
         return self.location.tier
+
+
+@dataclass(frozen=True)
+class DeleteMarker:
+    """A version without data that hides those below it from whoever names none."""
+
+    bucket: BucketName
+    key: ObjectKey
+    version_id: str
+    marker_id: str
+    modified_at_ms: int
+    owner_id: str
+    owner_name: str
 
 
 @dataclass(frozen=True)
@@ -171,6 +186,8 @@ class Upload:
     metadata: Metadata = Metadata()
     checksum_algorithm: ChecksumAlgorithm | None = None
     checksum_type: ChecksumType | None = None
+    attributes: VersionAttributes = NO_ATTRIBUTES
+    """Those of the version to be."""
 
 
 @dataclass(frozen=True)
@@ -199,3 +216,5 @@ class ShardRecord:
     extents: tuple[Extent, ...] = ()
     upload_id: UploadId | None = None
     part_number: int = 0
+    attributes: VersionAttributes = NO_ATTRIBUTES
+    """As they were when the copy was written; later changes are in the journal only."""

@@ -305,8 +305,8 @@ async def test_events_of_a_key_include_those_that_do_not_name_it(autojump_clock)
         "VolumeMoved",
         "UploadStarted",
         "PartStored",
-        "VersionCommitted",
         "VersionRemoved",
+        "VersionCommitted",
         "UploadCompleted",
     ]
     assert names(await shown(store, bucket=BUCKET, prefix="b/")) == ["VersionCommitted"]

@@ -26,7 +26,7 @@ from stratum.domain.errors import (
 )
 from stratum.domain.listing import ListRequest
 from stratum.domain.names import BucketName, ObjectKey
-from stratum.domain.object import Target
+from stratum.domain.object import Deletion, Target
 from stratum.domain.ranges import ByteRange
 from stratum.domain.volume import Metadata
 from tests.support.store import COLD, HOT, WARM, Store, source_of
@@ -109,7 +109,7 @@ async def test_deleting_many_answers_each():
     targets = [Target(BUCKET, ObjectKey(f"k{number}")) for number in range(102)]
     targets[3] = Target(BUCKET, ObjectKey("k3"), Conditions(if_match=EntityTags()))
     results = await store.objects.delete_many(ALICE, BUCKET, targets)
-    assert [index for index, result in enumerate(results) if result] == [3]
+    assert [i for i, result in enumerate(results) if not isinstance(result, Deletion)] == [3]
     assert isinstance(results[3], PreconditionFailed)
     page = await store.objects.list(BUCKET, ListRequest())
     assert [entry.key for entry in page.entries] == ["k3"]
@@ -207,8 +207,7 @@ async def copy(
 ):
     return await store.objects.copy(
         ALICE,
-        (BUCKET, ObjectKey(source)),
-        of,
+        store.objects.source(BUCKET, ObjectKey(source), None, of),
         (BUCKET, ObjectKey(target)),
         metadata,
         algorithm,

@@ -7,7 +7,7 @@ import trio
 
 from stratum.app.payload import Stated
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
-from stratum.domain.conditions import NO_CONDITIONS, Conditions, EntityTags
+from stratum.domain.conditions import Conditions, EntityTags
 from stratum.domain.errors import (
     BadDigest,
     EntityTooSmall,
@@ -339,18 +339,14 @@ async def test_a_range_of_an_object_as_a_part():
     store = Store()
     await store.put("source", LARGE)
     upload = await store.start_upload("k")
-    source = (BUCKET, ObjectKey("source"))
-    stored, at_ms = await store.uploads.copy_part(
-        ALICE, upload, 1, source, NO_CONDITIONS, ByteRange(10, 99_999)
-    )
+    source = store.objects.source(BUCKET, ObjectKey("source"))
+    stored, at_ms = await store.uploads.copy_part(ALICE, upload, 1, source, ByteRange(10, 99_999))
     assert stored.size_bytes == 99_990
     assert at_ms <= store.now_ms()
-    whole, _ = await store.uploads.copy_part(ALICE, upload, 2, source, NO_CONDITIONS, None)
+    whole, _ = await store.uploads.copy_part(ALICE, upload, 2, source, None)
     assert whole.etag == hashlib.md5(LARGE).hexdigest()
     with pytest.raises(PreconditionFailed):
-        await store.uploads.copy_part(
-            ALICE, upload, 3, source, Conditions(if_match=EntityTags()), None
-        )
+        store.objects.source(BUCKET, ObjectKey("source"), None, Conditions(if_match=EntityTags()))
     await store.complete(upload, [NamedPart(1, stored.etag)])
     assert await store.get("k") == LARGE[10:100_000]
 

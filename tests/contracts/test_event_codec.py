@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from stratum.adapters.event_codec import decode_event, encode_event
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.domain import events
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from stratum.domain.errors import JournalCorrupt, ShardCorrupt
 from stratum.domain.events import (
+    BucketConfigured,
     BucketCreated,
     BucketDeleted,
     CopiesReclaimed,
+    DeleteMarkerCreated,
+    DeleteMarkerRemoved,
     DiskAdded,
     MoveAbandoned,
     PartStored,
@@ -27,10 +31,12 @@ from stratum.domain.events import (
     UploadAborted,
     UploadCompleted,
     UploadStarted,
+    VersionChanged,
     VersionRemoved,
     VolumeMoved,
 )
 from stratum.domain.names import Tier
+from stratum.domain.settings import BucketSettings, Versioning
 from stratum.domain.tiering import Decision
 from stratum.domain.volume import (
     CompletedPart,
@@ -47,9 +53,14 @@ PINNED = TierPinned("alpha", "", Tier.HOT, "It is shown on the front page.")
 EXAMPLES = [
     BucketCreated("alpha", "o", "O", "us-east-1"),
     BucketDeleted("alpha"),
+    BucketConfigured("alpha", "versioning", BucketSettings(versioning=Versioning.ENABLED)),
+    BucketConfigured("alpha", "versioning", BucketSettings()),
     committed(1, "a/é", parts=(CompletedPart(1, 5, CRC), CompletedPart(2, 6))),
     committed(2, location=remote(2), checksums=()),
     VersionRemoved(volume_id(1), "alpha", "a", "null", "deleted"),
+    VersionChanged(volume_id(1), "alpha", "a", "v1", "tags", VersionAttributes(tags={"a": "b"})),
+    DeleteMarkerCreated("m1", "alpha", "a", "m1", "o", "O"),
+    DeleteMarkerRemoved("m1", "alpha", "a", "m1", "deleted"),
     decided(volume_id(1), "c1"),
     VolumeMoved(volume_id(1), local(1, Tier.HOT, 2, 5), remote(3), "0" * 16),
     MoveAbandoned(volume_id(1), Tier.COLD, "c1", "the remote is down"),
@@ -86,15 +97,21 @@ MOVED_ROW = bytes.fromhex(
 FIELDS = {
     BucketCreated: "bucket owner_id owner_name region",
     BucketDeleted: "bucket",
+    BucketConfigured: "bucket setting value",
+    BucketSettings: "versioning",
+    VersionAttributes: "owner_id owner_name tags",
     events.VersionCommitted: "volume_id bucket key version_id size_bytes etag checksum location"
-    " metadata checksums parts",
+    " metadata checksums parts attributes",
     VersionRemoved: "volume_id bucket key version_id reason",
+    VersionChanged: "volume_id bucket key version_id attribute value",
+    DeleteMarkerCreated: "marker_id bucket key version_id owner_id owner_name",
+    DeleteMarkerRemoved: "marker_id bucket key version_id reason",
     events.TierDecided: "volume_id decision copy_id",
     VolumeMoved: "volume_id source target checksum",
     MoveAbandoned: "volume_id to copy_id reason",
     ShardsRebuilt: "volume_id extent_id indices",
     UploadStarted: "upload_id bucket key owner_id owner_name metadata checksum_algorithm"
-    " checksum_type",
+    " checksum_type attributes",
     PartStored: "upload_id number size_bytes etag checksum location checksums",
     UploadCompleted: "upload_id bucket key volume_id numbers",
     UploadAborted: "upload_id",
@@ -115,7 +132,7 @@ FIELDS = {
     Checksum: "algorithm value type",
     CompletedPart: "number size_bytes checksum",
     ShardRecord: "volume_id extent_id bucket key version_id size_bytes etag checksum created_at_ms"
-    " tier generation metadata checksums parts extents upload_id part_number",
+    " tier generation metadata checksums parts extents upload_id part_number attributes",
 }
 """What is stored by position. Fields may be added at the end, with a default, and nothing else."""
 

@@ -27,6 +27,8 @@ def make(kind):
             return kind("If-Match")
         case errors.NotModified:
             return kind("abc", 784111777000)
+        case errors.DeleteMarkerNamed:
+            return kind("abc", 784111777000)
         case errors.InvalidRange:
             return kind(10, "bytes=10-")
         case _:

@@ -14,7 +14,6 @@ from stratum.adapters.s3.headers import (
     copy_source,
     refuse_unsupported,
     replaces_metadata,
-    require_null_version,
     storage_class,
 )
 from stratum.adapters.s3.request import headers_from_raw
@@ -23,7 +22,6 @@ from stratum.domain.errors import (
     InvalidArgument,
     InvalidBucketName,
     KeyTooLong,
-    NoSuchVersion,
 )
 from stratum.domain.names import Tier
 from stratum.domain.ranges import ByteRange
@@ -130,13 +128,6 @@ def test_copy_sources(text, source):
 def test_copy_sources_that_name_nothing(text, error):
     with pytest.raises(error):
         copy_source({"x-amz-copy-source": text})
-
-
-def test_versions_there_are():
-    for version_id in (None, "", "null"):
-        require_null_version(version_id)
-    with pytest.raises(NoSuchVersion):
-        require_null_version("3HL4kqtJlcpXroDTDmJ")
 
 
 def test_directives_and_classes():

@@ -28,12 +28,13 @@ from stratum.adapters.s3.xml_responses import (
     render_versioning,
 )
 from stratum.adapters.s3.xml_text import escape, url_encode
-from stratum.domain.catalog import Bucket, ListedObject
+from stratum.domain.catalog import Bucket, ListedObject, ListedVersion, version_order
 from stratum.domain.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from stratum.domain.errors import AccessDenied, InvalidArgument, KeyTooLong
 from stratum.domain.listing import Page, Position, decode_token
-from stratum.domain.names import Caller, Tier
-from stratum.domain.volume import Extent, Location, Part, Upload
+from stratum.domain.names import Caller, ObjectKey, Tier
+from stratum.domain.settings import Versioning
+from stratum.domain.volume import DeleteMarker, Extent, Location, Part, Upload
 
 NOW_MS = 784111777123
 NOW = datetime(1994, 11, 6, 8, 49, 37, 123000, tzinfo=UTC)
@@ -163,17 +164,42 @@ def test_the_prefix_is_encoded_in_version_2_only(version, expected):
 
 def test_versions_of_an_unversioned_bucket_are_all_null_and_latest():
     query = versions_query({"max-keys": "1", "encoding-type": "url"})
-    page = Page((entry("k +"),), (), Position("k +"))
+    listed = ListedVersion(ObjectKey("k +"), "null", True, version_order(7), entry("k +"))
+    page = Page((listed,), (), Position("k +", within=listed.order))
     found = read("ListObjectVersions", render_versions("bucket", query, page, OWNER))
     (version,) = found["Versions"]
     assert (version["Key"], version["VersionId"], version["IsLatest"]) == ("k%20%2B", "null", True)
-    assert (found["NextKeyMarker"], found["NextVersionIdMarker"]) == ("k%20%2B", "null")
+    assert (found["NextKeyMarker"], found["NextVersionIdMarker"]) == ("k%20%2B", version_order(7))
     with pytest.raises(InvalidArgument):
         versions_query({"version-id-marker": "null"})
 
 
 def test_versioning_was_never_switched_on():
-    assert "Status" not in read("GetBucketVersioning", render_versioning())
+    assert "Status" not in read("GetBucketVersioning", render_versioning(None))
+
+
+def test_versioning_says_what_it_is():
+    for status in Versioning:
+        assert read("GetBucketVersioning", render_versioning(status))["Status"] == status
+
+
+def test_versions_and_delete_markers_with_their_owners():
+    marker = DeleteMarker("bucket", "a", "v2", "v2", NOW_MS, "alice", "Alice")
+    page = Page(
+        (
+            ListedVersion(ObjectKey("a"), "v2", True, version_order(2), marker),
+            ListedVersion(ObjectKey("a"), "v1", False, version_order(1), entry("a")),
+        ),
+        (),
+        None,
+    )
+    found = read("ListObjectVersions", render_versions("bucket", versions_query({}), page, OWNER))
+    (deleted,), (version,) = found["DeleteMarkers"], found["Versions"]
+    assert (deleted["VersionId"], deleted["IsLatest"], deleted["LastModified"]) == ("v2", True, NOW)
+    assert deleted["Owner"] == {"ID": "alice", "DisplayName": "Alice"}
+    assert (version["VersionId"], version["IsLatest"]) == ("v1", False)
+    assert version["Owner"]["ID"] == OWNER.id
+    assert "NextKeyMarker" not in found
 
 
 def test_url_encoding_as_amazon_writes_it():

@@ -1,11 +1,17 @@
 """Events to fill journals and catalogs with, and everything a catalog can be asked."""
 
+from dataclasses import replace
+
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.catalog import copy_key
 from stratum.domain.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from stratum.domain.events import (
+    BucketConfigured,
     BucketCreated,
     BucketDeleted,
     CopiesReclaimed,
+    DeleteMarkerCreated,
+    DeleteMarkerRemoved,
     DiskAdded,
     MoveAbandoned,
     PartStored,
@@ -17,12 +23,14 @@ from stratum.domain.events import (
     UploadAborted,
     UploadCompleted,
     UploadStarted,
+    VersionChanged,
     VersionCommitted,
     VersionRemoved,
     VolumeMoved,
 )
-from stratum.domain.listing import ListRequest
+from stratum.domain.listing import ListRequest, Position
 from stratum.domain.names import Tier
+from stratum.domain.settings import BucketSettings, Versioning
 from stratum.domain.tiering import Decision
 from stratum.domain.volume import CompletedPart, Extent, Location, Metadata, RemoteObject
 
@@ -80,6 +88,7 @@ class History:
         self._next = 0
         self.uploads = []
         self.volumes = []
+        self.markers = []
 
     def step(self, catalog, kind: str, which: int, other: int) -> list:
         return getattr(self, f"_{kind}")(catalog, which, other)
@@ -109,14 +118,45 @@ class History:
         self.volumes.append(new.volume_id)
         if current is None:
             return [new]
-        old = VersionRemoved(current.volume_id, bucket, key, "null", "overwritten")
+        old = VersionRemoved(current.volume_id, bucket, key, current.version_id, "overwritten")
         return [new, old] if which % 2 else [old, new]
+
+    def _version(self, catalog, which, other):
+        number = self._fresh()
+        bucket, key = BUCKETS[other % 2], KEYS[which % len(KEYS)]
+        attributes = VersionAttributes("bob", "Bob") if which % 2 else VersionAttributes()
+        new = committed(number, key, bucket, version_id=volume_id(number), attributes=attributes)
+        self.volumes.append(new.volume_id)
+        return [new]
+
+    def _mark(self, catalog, which, other):
+        bucket, key = BUCKETS[other % 2], KEYS[which % len(KEYS)]
+        marker = f"m{self._fresh()}"
+        self.markers.append((bucket, key, marker))
+        return [DeleteMarkerCreated(marker, bucket, key, marker, "o", "O")]
+
+    def _unmark(self, catalog, which, other):
+        if not self.markers:
+            return []
+        bucket, key, marker = self.markers[which % len(self.markers)]
+        return [DeleteMarkerRemoved(marker, bucket, key, marker, "deleted")]
+
+    def _attribute(self, catalog, which, other):
+        value = VersionAttributes(tags={"n": str(other)})
+        return [VersionChanged(self._volume(which), "alpha", "a", "null", "tags", value)]
+
+    def _configure(self, catalog, which, other):
+        value = (None, *Versioning)[which % 3]
+        return [
+            BucketConfigured(BUCKETS[other % 2], "versioning", BucketSettings(versioning=value))
+        ]
 
     def _delete(self, catalog, which, other):
         volume = catalog.volume(self._volume(which))
         if volume is None:
             return [VersionRemoved(self._volume(which), "alpha", "a", "null", "deleted")]
-        return [VersionRemoved(volume.id, volume.bucket, volume.key, "null", "deleted")]
+        version = catalog.version_of(volume.id)
+        return [VersionRemoved(volume.id, volume.bucket, volume.key, version.version_id, "deleted")]
 
     def _decide(self, catalog, which, other):
         return [decided(self._volume(which), f"c{self._fresh()}", list(Tier)[other % 3])]
@@ -177,7 +217,11 @@ class History:
         ]
         if current is not None:
             removed = VersionRemoved(
-                current.volume_id, current.bucket, current.key, "null", "overwritten"
+                current.volume_id,
+                current.bucket,
+                current.key,
+                current.version_id,
+                "overwritten",
             )
             events.insert(1, removed)
         return events
@@ -205,6 +249,11 @@ class History:
 KINDS = (
     "bucket",
     "put",
+    "version",
+    "mark",
+    "unmark",
+    "attribute",
+    "configure",
     "delete",
     "decide",
     "move",
@@ -225,14 +274,23 @@ KINDS = (
 def answers(catalog, history: History) -> dict:
     """Everything the catalog says, through its port."""
     versions, listings, uploads = {}, {}, {}
+    pages = {}
     for bucket in BUCKETS:
         for request in (ListRequest(), ListRequest(delimiter="/"), ListRequest(prefix="a/")):
             listings[bucket, request] = catalog.list_objects(bucket, request)
             uploads[bucket, request] = catalog.list_uploads(bucket, request)
+            pages[bucket, request] = _version_pages(catalog, bucket, request)
         listings[bucket, "empty"] = catalog.is_empty(bucket)
         for key in KEYS:
-            versions[bucket, key] = catalog.version(bucket, key)
+            ids = ("null", *history.volumes, *(marker for _, _, marker in history.markers))
+            versions[bucket, key] = [
+                catalog.version(bucket, key),
+                catalog.delete_marker(bucket, key),
+                *(catalog.version_by_id(bucket, key, each) for each in ids),
+            ]
     return {
+        "version pages": pages,
+        "version of": [catalog.version_of(each) for each in history.volumes],
         "buckets": list(catalog.buckets()),
         "bucket": [catalog.bucket(name) for name in BUCKETS],
         "versions": versions,
@@ -254,3 +312,18 @@ def answers(catalog, history: History) -> dict:
         "pin": [catalog.pin_of(bucket, key) for bucket in BUCKETS for key in KEYS],
         "prices": [catalog.prices(version) for version in ("", "p0", "p1", "p2", "p9")],
     }
+
+
+def _version_pages(catalog, bucket, request) -> list:
+    """All versions in pages of two, and where each page would begin from the id of its last."""
+    found = []
+    for _ in range(200):
+        page = catalog.list_versions(bucket, replace(request, max_keys=2))
+        found.append(page)
+        if page.next is None:
+            break
+        if page.entries and page.next.within:
+            by_id = Position(page.next.key, within=page.entries[-1].version_id)
+            found.append(catalog.list_versions(bucket, replace(request, after=by_id)))
+        request = replace(request, after=page.next)
+    return found

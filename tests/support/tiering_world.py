@@ -32,7 +32,6 @@ from stratum.app.reclaimer import Reclaimer
 from stratum.app.recovery import settle_staged
 from stratum.app.tierer import Tierer
 from stratum.domain.break_even import BreakEven
-from stratum.domain.conditions import NO_CONDITIONS
 from stratum.domain.errors import RemoteFailed
 from stratum.domain.events import BucketCreated
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
@@ -236,8 +235,7 @@ class World:
     async def copy(self, source: str, target: str) -> None:
         await self.objects.copy(
             ALICE,
-            (BUCKET, ObjectKey(source)),
-            NO_CONDITIONS,
+            self.objects.source(BUCKET, ObjectKey(source)),
             (BUCKET, ObjectKey(target)),
             None,
             None,

@@ -188,6 +188,8 @@ CODES: dict[str, tuple[int, str]] = {
 MEANINGS: dict[type[errors.StratumError], str] = {
     errors.NoSuchBucket: "NoSuchBucket",
     errors.NoSuchKey: "NoSuchKey",
+    errors.KeyDeleted: "NoSuchKey",
+    errors.DeleteMarkerNamed: "MethodNotAllowed",
     errors.NoSuchVersion: "NoSuchVersion",
     errors.NoSuchUpload: "NoSuchUpload",
     errors.NoSuchPin: "NoSuchPin",

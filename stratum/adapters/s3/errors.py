@@ -13,9 +13,11 @@ from stratum.adapters.s3.dates import format_http_date
 from stratum.adapters.s3.error_codes import CODES, MEANINGS, RETRY_AFTER_S
 from stratum.adapters.s3.xml_text import escape
 from stratum.domain.errors import (
+    DeleteMarkerNamed,
     InvalidArgument,
     InvalidRange,
     InvalidTag,
+    KeyDeleted,
     NotModified,
     PreconditionFailed,
     StratumError,
@@ -88,6 +90,15 @@ def translate(error: BaseException) -> S3Error:
         case InvalidRange():
             fields = {"ActualObjectSize": str(error.size_bytes), "RangeRequested": error.asked}
             headers["content-range"] = f"bytes */{error.size_bytes}"
+        case KeyDeleted():
+            headers |= {"x-amz-delete-marker": "true", "x-amz-version-id": error.version_id}
+        case DeleteMarkerNamed():
+            headers |= {
+                "x-amz-delete-marker": "true",
+                "x-amz-version-id": error.version_id,
+                "last-modified": format_http_date(error.modified_at_ms // 1000),
+                "allow": "DELETE",
+            }
         case NotModified():
             headers["etag"] = f'"{error.etag}"'
             headers["last-modified"] = format_http_date(error.modified_at_ms // 1000)

@@ -17,10 +17,9 @@ from stratum.adapters.s3.dates import parse_http_date
 from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.request import Headers, decode_utf8
 from stratum.domain.conditions import Conditions, EntityTags
-from stratum.domain.errors import InvalidArgument, NoSuchVersion
+from stratum.domain.errors import InvalidArgument
 from stratum.domain.names import BucketName, ObjectKey, Tier, bucket_name, object_key
 from stratum.domain.ranges import ByteRange, parse_copy_range, parse_range
-from stratum.domain.volume import NULL_VERSION
 
 MD5_LENGTH_BYTES = 16
 COPY_SOURCE_PREFIX = "x-amz-copy-source-"
@@ -152,12 +151,6 @@ def copy_source(headers: Headers) -> CopySource:
             text[:100],
         )
     return CopySource(bucket_name(bucket), object_key(key), version if has_version else None)
-
-
-def require_null_version(version_id: str | None) -> None:
-    """Raise NoSuchVersion unless a version id is absent or `null`, the only version there is."""
-    if version_id not in (None, "", NULL_VERSION):
-        raise NoSuchVersion("The specified version does not exist.")
 
 
 def replaces_metadata(headers: Headers) -> bool:

@@ -34,6 +34,16 @@ class ObjectsQuery:
 
 
 @dataclass(frozen=True)
+class VersionsQuery:
+    """ListObjectVersions; `request.after.within` holds the version marker, as sent."""
+
+    request: ListRequest
+    key_marker: str = ""
+    version_id_marker: str = ""
+    url_encoded: bool = False
+
+
+@dataclass(frozen=True)
 class UploadsQuery:
     """ListMultipartUploads; `request.after.within` holds the upload id to go on behind."""
 
@@ -84,28 +94,26 @@ def objects_query(query: Query) -> ObjectsQuery:
     )
 
 
-def versions_query(query: Query) -> ObjectsQuery:
-    """Parse ListObjectVersions; raise InvalidArgument.
-
-    Every key has one version, so a page goes on behind the key marker, whatever the version's.
-    """
-    marker = query.get("key-marker")
-    if query.get("version-id-marker") and not marker:
+def versions_query(query: Query) -> VersionsQuery:
+    """Parse ListObjectVersions; raise InvalidArgument."""
+    key_marker = query.get("key-marker", "")
+    version_id_marker = query.get("version-id-marker", "")
+    if version_id_marker and not key_marker:
         raise InvalidArgument(
             "A version-id marker cannot be specified without a key marker.",
             "version-id-marker",
-            query["version-id-marker"][:100],
+            version_id_marker[:100],
         )
-    return ObjectsQuery(
-        version=1,
+    after = Position(key_marker, within=version_id_marker or None) if key_marker else None
+    return VersionsQuery(
         request=ListRequest(
             prefix=query.get("prefix", ""),
             delimiter=query.get("delimiter", ""),
-            after=Position(marker) if marker else None,
+            after=after,
             max_keys=_page_length(query, "max-keys"),
         ),
-        marker=marker,
-        fetch_owner=True,
+        key_marker=key_marker,
+        version_id_marker=version_id_marker,
         url_encoded=_url_encoded(query),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from stratum.adapters.s3.dates import format_iso_date
 from stratum.adapters.s3.headers import TIER_STORAGE_CLASSES
-from stratum.adapters.s3.queries import ObjectsQuery, PartsQuery, UploadsQuery
+from stratum.adapters.s3.queries import ObjectsQuery, PartsQuery, UploadsQuery, VersionsQuery
 from stratum.adapters.s3.xml_responses import (
     document,
     element,
@@ -16,10 +16,10 @@ from stratum.adapters.s3.xml_responses import (
     render_checksums,
 )
 from stratum.adapters.s3.xml_text import url_encode
-from stratum.domain.catalog import ListedObject
+from stratum.domain.catalog import ListedObject, ListedVersion
 from stratum.domain.listing import Page, encode_token
 from stratum.domain.names import BucketName, Caller, Tier
-from stratum.domain.volume import NULL_VERSION, Part, Upload
+from stratum.domain.volume import DeleteMarker, Part, Upload
 
 Encode = Callable[[str], str]
 
@@ -27,12 +27,12 @@ Encode = Callable[[str], str]
 def render_objects(
     bucket: BucketName, query: ObjectsQuery, page: Page[ListedObject], owner: Caller
 ) -> bytes:
-    """ListBucketResult of version 1 or 2. `owner` is the bucket's, for all objects in it."""
+    """ListBucketResult of version 1 or 2. `owner`: the bucket's, for objects without one."""
     encode = _encoder(query.url_encoded)
     # As Amazon does it, and botocore therefore: only version 2 encodes the prefix, too.
     encode_prefix = encode if query.version == 2 else _as_is
-    owner_element = render_caller("Owner", owner) if query.fetch_owner else ""
-    rows = "".join(_object(entry, encode, owner_element) for entry in page.entries)
+    shown_owner = owner if query.fetch_owner else None
+    rows = "".join(_object(entry, encode, shown_owner) for entry in page.entries)
     following = _following_v2 if query.version == 2 else _following_v1
     return document(
         "ListBucketResult",
@@ -65,8 +65,9 @@ def _following_v2(query: ObjectsQuery, page: Page[ListedObject], encode: Encode)
     )
 
 
-def _object(entry: ListedObject, encode: Encode, owner_element: str) -> str:
-    return f"<Contents>{element('Key', encode(entry.key))}{_facts(entry)}{owner_element}</Contents>"
+def _object(entry: ListedObject, encode: Encode, owner: Caller | None) -> str:
+    shown_owner = _owner_element(entry, owner) if owner is not None else ""
+    return f"<Contents>{element('Key', encode(entry.key))}{_facts(entry)}{shown_owner}</Contents>"
 
 
 def _facts(entry: ListedObject) -> str:
@@ -81,31 +82,47 @@ def _facts(entry: ListedObject) -> str:
 
 
 def render_versions(
-    bucket: BucketName, query: ObjectsQuery, page: Page[ListedObject], owner: Caller
+    bucket: BucketName, query: VersionsQuery, page: Page[ListedVersion], owner: Caller
 ) -> bytes:
-    """ListVersionsResult of a bucket without versioning: each object is its `null` version."""
+    """ListVersionsResult. The marker for the next page is a place among the versions of a key, not
+    an id: it still works when that version has been deleted meanwhile."""
     encode = _encoder(query.url_encoded)
-    rows = "".join(
-        f"<Version>{element('Key', encode(entry.key))}{element('VersionId', NULL_VERSION)}"
-        f"<IsLatest>true</IsLatest>{_facts(entry)}{render_caller('Owner', owner)}</Version>"
-        for entry in page.entries
-    )
     following = page.next
     return document(
         "ListVersionsResult",
         element("Name", bucket),
         element("Prefix", encode(query.request.prefix)),
-        element("KeyMarker", encode(query.marker or "")),
-        element("VersionIdMarker", ""),
+        element("KeyMarker", encode(query.key_marker)),
+        element("VersionIdMarker", query.version_id_marker),
         optional("NextKeyMarker", encode(following.key) if following else None),
-        optional("NextVersionIdMarker", NULL_VERSION if following else None),
+        optional("NextVersionIdMarker", (following.within or "") if following else None),
         element("MaxKeys", query.request.max_keys),
         _delimiter(query.request.delimiter, encode),
         _encoding_type(query.url_encoded),
         element("IsTruncated", _boolean(page.truncated)),
-        rows,
+        "".join(_version(entry, encode, owner) for entry in page.entries),
         _common_prefixes(page.common_prefixes, encode),
     )
+
+
+def _version(entry: ListedVersion, encode: Encode, owner: Caller) -> str:
+    shown = entry.shown
+    name = "DeleteMarker" if isinstance(shown, DeleteMarker) else "Version"
+    facts = (
+        f"<LastModified>{format_iso_date(shown.modified_at_ms)}</LastModified>"
+        if isinstance(shown, DeleteMarker)
+        else _facts(shown)
+    )
+    return (
+        f"<{name}>{element('Key', encode(entry.key))}{element('VersionId', entry.version_id)}"
+        f"{element('IsLatest', _boolean(entry.is_latest))}{facts}"
+        f"{_owner_element(shown, owner)}</{name}>"
+    )
+
+
+def _owner_element(shown: ListedObject | DeleteMarker, owner: Caller) -> str:
+    own = Caller(shown.owner_id, shown.owner_name) if shown.owner_id else owner
+    return render_caller("Owner", own)
 
 
 def render_uploads(bucket: BucketName, query: UploadsQuery, page: Page[Upload]) -> bytes:

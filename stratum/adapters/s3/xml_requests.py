@@ -16,6 +16,7 @@ from xml.parsers import expat
 from stratum.adapters.s3.errors import S3Error
 from stratum.domain.checksums import Checksum, ChecksumAlgorithm, parse_checksum
 from stratum.domain.conditions import NO_CONDITIONS, Conditions, EntityTags
+from stratum.domain.settings import Versioning
 from stratum.domain.upload import PART_NUMBER_MAX, NamedPart
 
 XML_LENGTH_MAX_BYTES = 4 * 1024**2
@@ -164,6 +165,20 @@ def parse_create_bucket(body: bytes) -> str | None:
         if any(root.all(name)):
             raise S3Error("NotImplemented", fields={"Element": name})
     return (root.one("LocationConstraint") or "").strip() or None
+
+
+def parse_versioning(body: bytes) -> Versioning:
+    """The status in VersioningConfiguration.
+
+    Raises S3Error: MalformedXML, NotImplemented for MFA delete.
+    """
+    root = parse_document(body, "VersioningConfiguration")
+    if (root.one("MfaDelete") or root.one("MFADelete") or "Disabled").strip() != "Disabled":
+        raise S3Error("NotImplemented", fields={"Element": "MfaDelete"})
+    try:
+        return Versioning((root.one("Status") or "").strip())
+    except ValueError:
+        raise S3Error("MalformedXML") from None
 
 
 def parse_delete(body: bytes) -> DeleteRequest:

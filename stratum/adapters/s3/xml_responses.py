@@ -17,6 +17,7 @@ from stratum.domain.catalog import Bucket
 from stratum.domain.checksums import Checksum, ChecksumType
 from stratum.domain.listing import Position, encode_token
 from stratum.domain.names import Caller
+from stratum.domain.settings import Versioning
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -25,10 +26,12 @@ REGION_WITHOUT_CONSTRAINT = "us-east-1"
 
 @dataclass(frozen=True)
 class DeletedEntry:
-    """A key that is gone (or never was there)."""
+    """A key that is gone (or never was there). `version_id` is the one asked for, `marker_id` that
+    of the delete marker that was made or removed."""
 
     key: str
     version_id: str | None = None
+    marker_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,9 @@ def render_location(region: str) -> bytes:
     return (DECLARATION + text).encode()
 
 
-def render_versioning() -> bytes:
-    """VersioningConfiguration of a bucket where it was never switched on."""
-    return document("VersioningConfiguration")
+def render_versioning(status: Versioning | None) -> bytes:
+    """VersioningConfiguration; empty for a bucket where it was never switched on."""
+    return document("VersioningConfiguration", optional("Status", status))
 
 
 def render_upload_started(bucket: str, key: str, upload_id: str) -> bytes:
@@ -123,7 +126,8 @@ def render_deleted(
 ) -> bytes:
     """DeleteResult; `quiet` leaves out what went well."""
     rows = [
-        f"<Deleted>{element('Key', entry.key)}{optional('VersionId', entry.version_id)}</Deleted>"
+        f"<Deleted>{element('Key', entry.key)}{optional('VersionId', entry.version_id)}"
+        f"{_deleted_marker(entry.marker_id)}</Deleted>"
         for entry in ([] if quiet else deleted)
     ]
     for failure in failed:
@@ -133,6 +137,12 @@ def render_deleted(
             f"{element('Code', wire.code)}{element('Message', wire.message)}</Error>"
         )
     return document("DeleteResult", *rows)
+
+
+def _deleted_marker(marker_id: str | None) -> str:
+    if marker_id is None:
+        return ""
+    return element("DeleteMarker", "true") + element("DeleteMarkerVersionId", marker_id)
 
 
 def document(root: str, *content: str) -> bytes:

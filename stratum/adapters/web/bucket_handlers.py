@@ -5,13 +5,18 @@ from __future__ import annotations
 from stratum.adapters.s3 import headers as s3_headers
 from stratum.adapters.s3.queries import buckets_query, objects_query, versions_query
 from stratum.adapters.s3.xml_listings import render_objects, render_versions
-from stratum.adapters.s3.xml_requests import XML_LENGTH_MAX_BYTES, parse_create_bucket
+from stratum.adapters.s3.xml_requests import (
+    XML_LENGTH_MAX_BYTES,
+    parse_create_bucket,
+    parse_versioning,
+)
 from stratum.adapters.s3.xml_responses import render_buckets, render_location, render_versioning
 from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
 from stratum.domain.errors import InvalidArgument
+from stratum.domain.settings import BucketSettings
 
 
 class BucketHandlers:
@@ -60,10 +65,17 @@ class BucketHandlers:
 
     async def list_versions(self, request: S3Request) -> S3Response:
         query = versions_query(request.query)
-        page = await self._objects.list(request.bucket, query.request)
+        page = await self._objects.list_versions(request.bucket, query.request)
         owner = self._buckets.get(request.bucket).owner
         return xml(render_versions(request.bucket, query, page, owner))
 
     async def versioning(self, request: S3Request) -> S3Response:
-        self._buckets.get(request.bucket)
-        return xml(render_versioning())
+        return xml(render_versioning(self._buckets.get(request.bucket).settings.versioning))
+
+    async def put_versioning(self, request: S3Request) -> S3Response:
+        s3_headers.refuse_unsupported(request.head.headers)
+        status = parse_versioning(await document(request, XML_LENGTH_MAX_BYTES))
+        await self._buckets.configure(
+            request.caller, request.bucket, "versioning", BucketSettings(versioning=status)
+        )
+        return S3Response(200)

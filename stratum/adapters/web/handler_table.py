@@ -19,8 +19,8 @@ def handler_table(
 ) -> Mapping[Operation, Handler]:
     """Operation to handler; an operation that isn't here answers 501 NotImplemented."""
     of_buckets = BucketHandlers(buckets, objects)
-    of_objects = ObjectHandlers(objects)
-    of_uploads = UploadHandlers(uploads)
+    of_objects = ObjectHandlers(buckets, objects)
+    of_uploads = UploadHandlers(buckets, objects, uploads)
     return {
         Operation.LIST_BUCKETS: of_buckets.list_buckets,
         Operation.CREATE_BUCKET: of_buckets.create,
@@ -28,6 +28,7 @@ def handler_table(
         Operation.DELETE_BUCKET: of_buckets.delete,
         Operation.GET_BUCKET_LOCATION: of_buckets.location,
         Operation.GET_BUCKET_VERSIONING: of_buckets.versioning,
+        Operation.PUT_BUCKET_VERSIONING: of_buckets.put_versioning,
         Operation.LIST_OBJECT_VERSIONS: of_buckets.list_versions,
         Operation.LIST_OBJECTS: of_buckets.list_objects,
         Operation.LIST_OBJECTS_V2: of_buckets.list_objects,

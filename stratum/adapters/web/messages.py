@@ -10,6 +10,7 @@ from stratum.adapters.s3.request import RequestHead
 from stratum.adapters.s3.routing import Target
 from stratum.adapters.s3.sigv4 import Authentication
 from stratum.adapters.web.body import Body
+from stratum.domain.errors import InvalidArgument
 from stratum.domain.names import BucketName, Caller, ObjectKey
 from stratum.ports import Buffer
 
@@ -35,6 +36,14 @@ class S3Request:
     def key(self) -> ObjectKey:
         assert self.target.key is not None, "the operation is one on an object"
         return self.target.key
+
+    @property
+    def version_id(self) -> str | None:
+        """The version the request names, None for the current one. Raises InvalidArgument."""
+        version_id = self.query.get("versionId")
+        if version_id == "":
+            raise InvalidArgument("Version id cannot be the empty string", "versionId", "")
+        return version_id
 
     @property
     def query(self) -> dict[str, str]:

@@ -17,38 +17,40 @@ from stratum.adapters.s3.xml_responses import (
 )
 from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document, stated_payload
+from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects, resolve
 from stratum.domain.conditions import range_applies
 from stratum.domain.errors import StratumError
-from stratum.domain.names import Tier, object_key
+from stratum.domain.names import BucketName, Tier, object_key
 from stratum.domain.object import Target
 from stratum.domain.ranges import ByteRange, Span
 from stratum.domain.volume import ObjectVersion
 
 
 class ObjectHandlers:
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, buckets: Buckets, objects: Objects) -> None:
+        self._buckets = buckets
         self._objects = objects
 
     async def get(self, request: S3Request) -> S3Response:
         asked, number = _asked(request)
         conditions = s3_headers.conditions(request.head.headers)
-        version = self._objects.head(request.bucket, request.key, conditions)
+        version = self._objects.head(request.bucket, request.key, conditions, request.version_id)
         if asked and not range_applies(conditions, version.etag, version.modified_at_ms):
             asked = None
         span = resolve(version, asked, number)
         pieces = await request.stack.enter_async_context(self._objects.read(version, span))
-        status, headers = _described(request, version, span, asked, number)
+        status, headers = self._described(request, version, span, asked, number)
         return S3Response(status, headers, pieces=pieces)
 
     async def head(self, request: S3Request) -> S3Response:
         asked, number = _asked(request)
         conditions = s3_headers.conditions(request.head.headers)
-        version = self._objects.head(request.bucket, request.key, conditions)
+        version = self._objects.head(request.bucket, request.key, conditions, request.version_id)
         if asked and not range_applies(conditions, version.etag, version.modified_at_ms):
             asked = None
         span = resolve(version, asked, number)
-        return S3Response(*_described(request, version, span, asked, number))
+        return S3Response(*self._described(request, version, span, asked, number))
 
     async def put(self, request: S3Request) -> S3Response:
         headers = request.head.headers
@@ -63,31 +65,42 @@ class ObjectHandlers:
             object_metadata(headers),
             s3_headers.conditions(headers),
         )
-        return S3Response(200, stored_headers(version))
+        return S3Response(200, self.stored_headers(version))
 
     async def copy(self, request: S3Request) -> S3Response:
         headers = request.head.headers
         _check_wishes(request)
         source = s3_headers.copy_source(headers)
-        s3_headers.require_null_version(source.version_id)
         replace = s3_headers.replaces_metadata(headers)
+        original = self._objects.source(
+            source.bucket,
+            source.key,
+            source.version_id,
+            s3_headers.conditions(headers, COPY_SOURCE_PREFIX),
+        )
         version = await self._objects.copy(
             request.caller,
-            (source.bucket, source.key),
-            s3_headers.conditions(headers, COPY_SOURCE_PREFIX),
+            original,
             (request.bucket, request.key),
             object_metadata(headers) if replace else None,
             checksums.requested_algorithm(headers),
             s3_headers.conditions(headers),
         )
         result = render_object_copied(version.etag, version.modified_at_ms, version.checksums)
-        return xml(result, {"x-stratum-volume-id": version.volume_id})
+        answer = self.stored_headers(version)
+        del answer["etag"]  # it is in the document
+        if self._has_versioning(source.bucket):
+            answer["x-amz-copy-source-version-id"] = original.version_id
+        return xml(result, answer)
 
     async def delete(self, request: S3Request) -> S3Response:
-        s3_headers.require_null_version(request.query.get("versionId"))
         conditions = s3_headers.conditions(request.head.headers)
-        await self._objects.delete(request.caller, Target(request.bucket, request.key, conditions))
-        return S3Response(204)
+        target = Target(request.bucket, request.key, conditions, request.version_id)
+        done = await self._objects.delete(request.caller, target)
+        answer = {"x-amz-version-id": done.version_id} if done.version_id is not None else {}
+        if done.marker:
+            answer["x-amz-delete-marker"] = "true"
+        return S3Response(204, answer)
 
     async def delete_many(self, request: S3Request) -> S3Response:
         asked = parse_delete(await document(request, XML_LENGTH_MAX_BYTES))
@@ -95,8 +108,8 @@ class ObjectHandlers:
         targets: list[tuple[DeleteEntry, Target]] = []
         for entry in asked.entries:
             try:
-                s3_headers.require_null_version(entry.version_id)
-                target = Target(request.bucket, object_key(entry.key), entry.conditions)
+                key = object_key(entry.key)
+                target = Target(request.bucket, key, entry.conditions, entry.version_id)
                 targets.append((entry, target))
             except StratumError as error:
                 failed.append(FailedEntry(entry.key, error, entry.version_id))
@@ -104,25 +117,65 @@ class ObjectHandlers:
             request.caller, request.bucket, [target for _, target in targets]
         )
         deleted: list[DeletedEntry] = []
-        for (entry, _), refusal in zip(targets, results, strict=True):
-            if refusal is None:
-                deleted.append(DeletedEntry(entry.key, entry.version_id))
+        for (entry, _), result in zip(targets, results, strict=True):
+            if isinstance(result, StratumError):
+                failed.append(FailedEntry(entry.key, result, entry.version_id))
             else:
-                failed.append(FailedEntry(entry.key, refusal, entry.version_id))
+                marker = result.version_id if result.marker else None
+                deleted.append(DeletedEntry(entry.key, entry.version_id, marker))
         return xml(render_deleted(deleted, failed, quiet=asked.quiet))
 
+    def stored_headers(self, version: ObjectVersion) -> dict[str, str]:
+        """What a client learns of the object it has just stored."""
+        return {
+            "etag": f'"{version.etag}"',
+            **checksums.checksum_headers(version.checksums),
+            **self._version_header(version),
+            "x-stratum-volume-id": version.volume_id,
+        }
 
-def stored_headers(version: ObjectVersion) -> dict[str, str]:
-    """What a client learns of the object it has just stored."""
-    return {
-        "etag": f'"{version.etag}"',
-        **checksums.checksum_headers(version.checksums),
-        "x-stratum-volume-id": version.volume_id,
-    }
+    def _described(
+        self,
+        request: S3Request,
+        version: ObjectVersion,
+        span: Span,
+        asked: ByteRange | None,
+        number: int | None,
+    ) -> tuple[int, dict[str, str]]:
+        """Status and headers of a GET or HEAD."""
+        headers = {
+            **metadata_headers(version.metadata),
+            "accept-ranges": "bytes",
+            "content-length": str(span.length),
+            "etag": f'"{version.etag}"',
+            "last-modified": format_http_date(version.modified_at_ms // 1000),
+            **self._version_header(version),
+            "x-stratum-tier": version.tier.value,
+            "x-stratum-volume-id": version.volume_id,
+            **response_overrides(request.query, anonymous=False),
+        }
+        if version.tier is not Tier.HOT:
+            headers["x-amz-storage-class"] = TIER_STORAGE_CLASSES[version.tier]
+        is_partial = asked is not None or number is not None
+        if checksums.wants_checksums(request.head.headers) and asked is None:
+            headers |= _checksum_headers(version, number)
+        if number is not None and version.parts:
+            headers["x-amz-mp-parts-count"] = str(len(version.parts))
+        if is_partial and span.length:
+            headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{version.size_bytes}"
+        return (206 if is_partial else 200), headers
+
+    def _version_header(self, version: ObjectVersion) -> dict[str, str]:
+        if not self._has_versioning(version.bucket):
+            return {}
+        return {"x-amz-version-id": version.version_id}
+
+    def _has_versioning(self, bucket: BucketName) -> bool:
+        """Whether versioning was ever switched on: only then do clients hear of versions."""
+        return self._buckets.get(bucket).settings.versioning is not None
 
 
 def _asked(request: S3Request) -> tuple[ByteRange | None, int | None]:
-    s3_headers.require_null_version(request.query.get("versionId"))
     return s3_headers.byte_range(request.head.headers), part_number(request.query)
 
 
@@ -130,36 +183,6 @@ def _check_wishes(request: S3Request) -> None:
     """Refuse what would change an object in ways that aren't built, before any byte is read."""
     s3_headers.refuse_unsupported(request.head.headers)
     s3_headers.storage_class(request.head.headers)
-
-
-def _described(
-    request: S3Request,
-    version: ObjectVersion,
-    span: Span,
-    asked: ByteRange | None,
-    number: int | None,
-) -> tuple[int, dict[str, str]]:
-    """Status and headers of a GET or HEAD."""
-    headers = {
-        **metadata_headers(version.metadata),
-        "accept-ranges": "bytes",
-        "content-length": str(span.length),
-        "etag": f'"{version.etag}"',
-        "last-modified": format_http_date(version.modified_at_ms // 1000),
-        "x-stratum-tier": version.tier.value,
-        "x-stratum-volume-id": version.volume_id,
-        **response_overrides(request.query, anonymous=False),
-    }
-    if version.tier is not Tier.HOT:
-        headers["x-amz-storage-class"] = TIER_STORAGE_CLASSES[version.tier]
-    is_partial = asked is not None or number is not None
-    if checksums.wants_checksums(request.head.headers) and asked is None:
-        headers |= _checksum_headers(version, number)
-    if number is not None and version.parts:
-        headers["x-amz-mp-parts-count"] = str(len(version.parts))
-    if is_partial and span.length:
-        headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{version.size_bytes}"
-    return (206 if is_partial else 200), headers
 
 
 def _checksum_headers(version: ObjectVersion, number: int | None) -> dict[str, str]:

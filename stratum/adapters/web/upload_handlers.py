@@ -17,14 +17,19 @@ from stratum.adapters.s3.xml_responses import (
 )
 from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document, stated_payload
+from stratum.app.buckets import Buckets
+from stratum.app.objects import Objects
 from stratum.app.uploads import Uploads
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.events import UploadStarted
 from stratum.domain.names import UploadId
 from stratum.domain.volume import Upload
 
 
 class UploadHandlers:
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, buckets: Buckets, objects: Objects, uploads: Uploads) -> None:
+        self._buckets = buckets
+        self._objects = objects
         self._uploads = uploads
 
     async def create(self, request: S3Request) -> S3Response:
@@ -41,6 +46,7 @@ class UploadHandlers:
             metadata=object_metadata(headers),
             checksum_algorithm=wanted[0] if wanted else None,
             checksum_type=wanted[1] if wanted else None,
+            attributes=VersionAttributes(request.caller.id, request.caller.name),
         )
         await self._uploads.start(request.caller, started)
         answer: dict[str, str] = {}
@@ -61,16 +67,23 @@ class UploadHandlers:
         headers = request.head.headers
         s3_headers.refuse_unsupported(headers)
         source = s3_headers.copy_source(headers)
-        s3_headers.require_null_version(source.version_id)
+        original = self._objects.source(
+            source.bucket,
+            source.key,
+            source.version_id,
+            s3_headers.conditions(headers, COPY_SOURCE_PREFIX),
+        )
         stored, at_ms = await self._uploads.copy_part(
             request.caller,
             self._upload(request),
             _number(request),
-            (source.bucket, source.key),
-            s3_headers.conditions(headers, COPY_SOURCE_PREFIX),
+            original,
             s3_headers.copy_range(headers),
         )
-        return xml(render_part_copied(stored.etag, at_ms, stored.checksums))
+        answer = {}
+        if self._buckets.get(source.bucket).settings.versioning is not None:
+            answer["x-amz-copy-source-version-id"] = original.version_id
+        return xml(render_part_copied(stored.etag, at_ms, stored.checksums), answer)
 
     async def complete(self, request: S3Request) -> S3Response:
         headers = request.head.headers
@@ -86,12 +99,15 @@ class UploadHandlers:
             size_bytes=checksums.object_size(headers),
             conditions=s3_headers.conditions(headers),
         )
+        answer: dict[str, str] = {"x-stratum-volume-id": version.volume_id}
+        if self._buckets.get(version.bucket).settings.versioning is not None:
+            answer["x-amz-version-id"] = version.version_id
         location = f"http://{headers.get('host', '')}{request.head.raw_path.decode('latin-1')}"
         return xml(
             render_upload_completed(
                 location, version.bucket, version.key, version.etag, version.checksums
             ),
-            {"x-stratum-volume-id": version.volume_id},
+            answer,
         )
 
     async def abort(self, request: S3Request) -> S3Response:

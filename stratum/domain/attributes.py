@@ -1,0 +1,33 @@
+"""What belongs to one object version besides its bytes and its metadata.
+
+As with `settings`, the event that changes one attribute later carries a `VersionAttributes` with
+just that field set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+
+
+@dataclass(frozen=True)
+class VersionAttributes:
+    """A new field goes at the end, and has a default that means "as always"."""
+
+    owner_id: str = ""
+    """Canonical id of who wrote the version; empty for the bucket's owner."""
+    owner_name: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def changed(self, attribute: str, value: VersionAttributes) -> VersionAttributes:
+        """These attributes with `attribute` taken from `value`. One this version of the program
+        does not know is left alone."""
+        if attribute not in ATTRIBUTES:
+            return self
+        return replace(self, **{attribute: getattr(value, attribute)})
+
+
+ATTRIBUTES = tuple(
+    each.name for each in fields(VersionAttributes) if not each.name.startswith("owner_")
+)
+"""What may change later: a version keeps its owner."""
+NO_ATTRIBUTES = VersionAttributes()

@@ -1,0 +1,44 @@
+"""What a bucket is configured to do: one optional value per sub-resource of S3.
+
+The event that changes one carries a `BucketSettings` with just that field set, so a new
+sub-resource is a value in its own module, a field here at the end, and its handlers. None means
+that it was never configured, or was deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+
+
+class Versioning(StrEnum):
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html"""
+
+    ENABLED = "Enabled"
+    SUSPENDED = "Suspended"
+
+
+@dataclass(frozen=True)
+class BucketSettings:
+    """All settings of a bucket. A new field goes at the end, with None as its default."""
+
+    versioning: Versioning | None = None
+
+    def changed(self, setting: str, value: BucketSettings) -> BucketSettings:
+        """These settings with `setting` taken from `value`. A setting this version of the program
+        does not know is left alone."""
+        if setting not in SETTINGS:
+            return self
+        return replace(self, **{setting: getattr(value, setting)})
+
+    def configured(self) -> tuple[str, ...]:
+        """The names of what is configured."""
+        return tuple(name for name in SETTINGS if getattr(self, name) is not None)
+
+    def only(self, setting: str) -> BucketSettings:
+        """Just this one of them."""
+        return NO_SETTINGS.changed(setting, self)
+
+
+SETTINGS = tuple(field.name for field in fields(BucketSettings))
+NO_SETTINGS = BucketSettings()
