@@ -132,6 +132,9 @@ def _add_audit(
         action="store_true",
         help="check the hash chain, journal against catalog, catalog against disks and remote",
     )
+    audit.add_argument(
+        "--anchor-key", metavar="HEX", help="with --verify: trust anchors of this public key only"
+    )
     audit.set_defaults(run=commands.audit)
 
 

@@ -21,6 +21,7 @@ import trio
 from stratum import compose
 from stratum.adapters.access_log import open_access_log
 from stratum.adapters.admin_client import call_server, server_url, write_server_url
+from stratum.adapters.anchor_key import open_anchor_key, verify_signature
 from stratum.adapters.identity import root_credentials
 from stratum.adapters.journal_reader import JournalReader, open_journal_readonly
 from stratum.adapters.rebuild import Difference, opened_catalog
@@ -29,8 +30,11 @@ from stratum.adapters.web.server import serve_http
 from stratum.app import audit as auditing
 from stratum.app import explain as explaining
 from stratum.app import status as reporting
+from stratum.app.anchors import archive_findings
 from stratum.app.config import Config
+from stratum.app.journal_mirror import archive_status
 from stratum.app.rederive import rederive
+from stratum.compose_copies import archives
 from stratum.domain.errors import InvalidArgument, JournalCorrupt
 from stratum.domain.names import BucketName, ObjectKey, bucket_name, object_key
 from stratum.ports import RemoteStore
@@ -89,7 +93,16 @@ async def _stop_on_signal(
 
 async def status(config: Config, options: argparse.Namespace) -> int:
     async with open_journal_readonly(config.journal) as journal, _remote(config) as remote:
-        state = await reporting.status(journal, compose.open_disks(config), remote, config.profile)
+        copies = [await archive_status(each) for each in archives(config, remote)]
+        key = open_anchor_key(config.anchor_key, create=False)
+        state = await reporting.status(
+            journal,
+            compose.open_disks(config),
+            remote,
+            config.profile,
+            copies,
+            key.public if key else b"",
+        )
     if options.format == "json":
         _print_json({**asdict(state), "server": server_url(config.data)})
     else:
@@ -125,7 +138,7 @@ async def explain(config: Config, options: argparse.Namespace) -> int:
 async def audit(config: Config, options: argparse.Namespace) -> int:
     async with open_journal_readonly(config.journal) as journal:
         if options.verify:
-            return await _verify(config, journal, options.format)
+            return await _verify(config, journal, options.format, _key(options.anchor_key))
         bucket, prefix = bucket_and_prefix(options.url)
         wanted = auditing.Filter(
             bucket=bucket,
@@ -146,7 +159,9 @@ async def audit(config: Config, options: argparse.Namespace) -> int:
     return 0
 
 
-async def _verify(config: Config, journal: JournalReader, form: str) -> int:
+async def _verify(
+    config: Config, journal: JournalReader, form: str, trusted_key: bytes | None
+) -> int:
     differences = await _differences(journal)
     found = 0
     async with _remote(config) as remote:
@@ -156,13 +171,17 @@ async def _verify(config: Config, journal: JournalReader, form: str) -> int:
             remote,
             differences,
         )
-        async with aclosing(verifier.findings()) as findings:
-            async for finding in findings:
-                found += 1
-                if form == "json":
-                    _print_json(asdict(finding), indent=None)
-                else:
-                    print(f"{finding.kind}: {finding.subject}: {finding.detail}")
+        in_archives = archive_findings(
+            journal, archives(config, remote), verify_signature, trusted_key
+        )
+        for walk in (verifier.findings(), in_archives):
+            async with aclosing(walk) as findings:
+                async for finding in findings:
+                    found += 1
+                    if form == "json":
+                        _print_json(asdict(finding), indent=None)
+                    else:
+                        print(f"{finding.kind}: {finding.subject}: {finding.detail}")
     head = await journal.head()
     if form == "text":
         print(f"{head.seq} events and {verifier.volumes} volumes checked: {found} findings")
@@ -286,6 +305,19 @@ def bucket_and_prefix(url: str) -> tuple[str, str]:
         raise InvalidArgument(f"expected s3://BUCKET/KEY, not {url!r}")
     bucket, _, rest = url.removeprefix("s3://").partition("/")
     return bucket, rest
+
+
+def _key(text: str | None) -> bytes | None:
+    """A public key of 64 hexadecimal digits."""
+    if text is None:
+        return None
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise InvalidArgument(f"not a public key (64 hexadecimal digits): {text!r}")
+    return key
 
 
 def _time(text: str | None) -> int | None:

@@ -44,12 +44,14 @@ from stratum.app.buckets import Buckets
 from stratum.app.config import Config
 from stratum.app.datapath import REMOTE_MAGIC, DataPath
 from stratum.app.identities import Identities, open_identities
+from stratum.app.journal_copies import JournalCopies
 from stratum.app.objects import Objects
 from stratum.app.recovery import claim_disks, settle_staged
 from stratum.app.scrubber import Scrubber
 from stratum.app.status import status
 from stratum.app.tiering_services import TieringServices, make_tiering
 from stratum.app.uploads import Uploads
+from stratum.compose_copies import open_copies
 from stratum.domain.break_even import BreakEven
 from stratum.domain.catalog import Catalog
 from stratum.domain.errors import InvalidConfig
@@ -88,6 +90,7 @@ class Stratum:
     tiering: TieringServices
     metrics: Metrics
     scrubber: Scrubber
+    copies: JournalCopies
 
 
 def open_disks(config: Config) -> dict[Tier, Sequence[ShardStore]]:
@@ -171,8 +174,11 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         _own_cold_tier(config, journal, announce) as remote,
         open_codec(workers=_workers(config), buffers=config.buffers) as codec,
         trio.open_nursery() as background,
+        AsyncExitStack() as opened,
     ):
         absent = await claim_disks(journal, disks, new_id)
+        copies = open_copies(config, journal, remote, now_ms, announce)
+        await opened.enter_async_context(copies.kept())
         recovered = await settle_staged(journal, disks, decode_record)
         _report_start(absent, recovered.published, recovered.discarded)
         await _adopt_prices(journal, rules.prices)
@@ -188,6 +194,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             crc64nvme,
             new_id,
             now_ms,
+            copies.mirror.settled_ms,
         )
         objects = Objects(journal, datapath, tiering.accesses, new_id, now_ms, new_hasher)
         uploads = Uploads(
@@ -214,6 +221,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             tiering,
             metrics,
             Scrubber(journal, disks, codec, decode_record, config.profile),
+            copies,
         )
         background.cancel_scope.cancel()
 
@@ -313,7 +321,15 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         return stratum.metrics.render(totals, moves, (await stratum.journal.head()).seq)
 
     async def report() -> dict[str, object]:
-        return asdict(await status(stratum.journal, stratum.disks, stratum.remote, config.profile))
+        state = await status(
+            stratum.journal,
+            stratum.disks,
+            stratum.remote,
+            config.profile,
+            stratum.copies.status(),
+            stratum.copies.anchors.public_key,
+        )
+        return asdict(state)
 
     async def move(caller: Caller, bucket: BucketName, key: ObjectKey, target: Tier) -> str:
         version = require_version(stratum.journal.catalog, bucket, key)

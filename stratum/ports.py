@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from stratum.domain.access import Access
 from stratum.domain.catalog import Catalog
 from stratum.domain.directory import Change
+from stratum.domain.event_archive import ArchivedRow
 from stratum.domain.events import Event, Recorded
 from stratum.domain.identity import Identity
 from stratum.domain.identity_events import IdentityEvent
@@ -230,6 +231,11 @@ class Journal(Protocol):
         """Events in journal order."""
         ...
 
+    async def rows(self, after_seq: int, limit: int) -> Sequence[ArchivedRow]:
+        """Events in journal order as they are stored, with the links of the hash chain. May return
+        fewer than `limit` before the end, to bound memory; none only at the end."""
+        ...
+
     async def history(self, stream: str) -> Sequence[Recorded]:
         """All events of one stream, oldest first."""
         ...
@@ -238,6 +244,32 @@ class Journal(Protocol):
 
     async def check_chain(self) -> Head:
         """Verify the hash chain from the first event; raises JournalCorrupt naming the event."""
+        ...
+
+
+# -- copies of the journal ----------------------------------------------------------------------
+class EventArchive(Protocol):
+    """A place apart from the journal that keeps a copy of its events: a few files that only grow.
+
+    Methods raise DiskFailed or RemoteFailed. A cancelled call may or may not have had its effect.
+    """
+
+    def describe(self) -> str:
+        """Where it is, for status; never a secret."""
+        ...
+
+    async def names(self) -> Sequence[str]:
+        """All files, sorted."""
+        ...
+
+    async def read(self, name: str) -> bytes:
+        """All of a file; nothing if there is none."""
+        ...
+
+    async def write_at(self, name: str, offset: int, data: bytes) -> None:
+        """Make a file what it has before `offset`, then `data`, and nothing after; durable when it
+        returns. After a crash it is that, or as before, or anything between from `offset` on.
+        `offset` is at most the file's length. Repeating it does no harm."""
         ...
 
 

@@ -66,6 +66,8 @@ def layer(name: str) -> str:
         if len(parts) > 1 and parts[1] in ("s3", "web"):
             return f"adapters.{parts[1]}"
         return "adapters"
+    if parts and parts[0].startswith("compose"):
+        return "compose"
     return parts[0] if parts else "stratum"
 
 
@@ -76,7 +78,7 @@ ALLOWED = {
     "adapters.s3": {"adapters.s3", "domain"},
     "adapters.web": {"adapters.web", "adapters.s3", "app", "ports", "domain"},
     "adapters": {"adapters", "adapters.s3", "ports", "domain"},
-    "compose": {"adapters", "adapters.s3", "adapters.web", "app", "ports", "domain"},
+    "compose": {"compose", "adapters", "adapters.s3", "adapters.web", "app", "ports", "domain"},
 }
 
 

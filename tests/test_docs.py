@@ -182,7 +182,8 @@ def test_exit_codes_are_documented() -> None:
 
 
 def test_kinds_of_findings_are_documented() -> None:
-    source = (ROOT / "stratum" / "app" / "audit.py").read_text()
+    sources = ("audit.py", "anchors.py")
+    source = "".join((ROOT / "stratum" / "app" / name).read_text() for name in sources)
     kinds = set(re.findall(rf'{Finding.__name__}\(\s*"([a-z-]+)"', source))
     assert kinds == code_in(section(OPERATIONS, "### Findings of `audit --verify`"))
 

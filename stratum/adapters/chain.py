@@ -1,22 +1,16 @@
-"""The hash chain over the journal's events.
-
-h(n) = SHA-256(h(n-1) ‖ len(stream) ‖ stream ‖ version ‖ len(topic) ‖ topic ‖ state), h(0) = 32 zero
-bytes; lengths have four bytes, the version eight, both big-endian. Altering, removing, adding or
-reordering events breaks the chain from there on. Replacing the whole journal does not: compare
-its head with one noted elsewhere to find that.
-"""
+"""Events made ready to be appended: numbered, dated, encoded and linked."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from stratum.adapters.event_codec import encode_event
 from stratum.domain.events import Event, Recorded, UploadStarted, VersionCommitted
+from stratum.domain.hash_chain import GENESIS_DIGEST, link
 from stratum.ports import Head
 
-GENESIS = Head(0, bytes(32))
+GENESIS = Head(0, GENESIS_DIGEST)
 
 OPENING = (VersionCommitted, UploadStarted)
 """Events that begin their stream: ids are never used twice."""
@@ -28,24 +22,6 @@ class Link(NamedTuple):
     recorded: Recorded
     state: bytes
     digest: bytes
-
-
-def link(previous: bytes, stream: str, version: int, topic: str, state: bytes) -> bytes:
-    """The chain's digest at an event, from the one before it."""
-    # Lengths go before texts, so that bytes cannot be shifted from one field to the next.
-    id_bytes, topic_bytes = stream.encode(), topic.encode()
-    return hashlib.sha256(
-        b"%b%b%b%b%b%b%b"
-        % (
-            previous,
-            len(id_bytes).to_bytes(4, "big"),
-            id_bytes,
-            version.to_bytes(8, "big"),
-            len(topic_bytes).to_bytes(4, "big"),
-            topic_bytes,
-            state,
-        )
-    ).digest()
 
 
 def chain_events(

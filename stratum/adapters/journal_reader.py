@@ -30,11 +30,14 @@ from stratum.adapters.recorder import JournalRecorder, read_head, to_recorded, v
 from stratum.adapters.sqlite_connection import JournalDatastore, connect, meaning_of
 from stratum.domain.catalog import Catalog
 from stratum.domain.errors import Unavailable
+from stratum.domain.event_archive import ArchivedRow
 from stratum.domain.events import Recorded
 from stratum.ports import Decide, Head
 
 T = TypeVar("T")
 
+ROWS_SIZE_MAX_BYTES = 4 << 20
+"""States in one answer of `rows`, but for the last of them."""
 QUERIES_MAX = 4
 """Questions answered at the same time, each on its own connection and thread."""
 
@@ -64,6 +67,9 @@ class JournalReader:
 
     async def read(self, after_seq: int = 0, limit: int = 1000) -> Sequence[Recorded]:
         return await self._in_thread(partial(self._select, after_seq, limit))
+
+    async def rows(self, after_seq: int, limit: int) -> Sequence[ArchivedRow]:
+        return await self._in_snapshot(partial(_rows, after_seq=after_seq, limit=limit))
 
     async def history(self, stream: str) -> Sequence[Recorded]:
         return await self._in_snapshot(partial(_history, stream=stream))
@@ -181,6 +187,24 @@ def _head_at(connection: sqlite3.Connection, until_seq: int | None) -> Head:
         at_ms = to_recorded(until_seq, "", 0, topic, state).at_ms
         return Head(until_seq, bytes(digest), at_ms)
     return Head(0, bytes(32))
+
+
+def _rows(connection: sqlite3.Connection, after_seq: int, limit: int) -> Sequence[ArchivedRow]:
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    rows: list[ArchivedRow] = []
+    size_bytes = 0
+    with closing(cursor):
+        for row in cursor.execute(
+            "SELECT rowid, originator_id, originator_version, topic, state, hash FROM stored_events"
+            " WHERE rowid>? ORDER BY rowid LIMIT ?",
+            (after_seq, limit),
+        ):
+            rows.append(ArchivedRow(*row))
+            size_bytes += len(rows[-1].state)
+            if size_bytes >= ROWS_SIZE_MAX_BYTES:
+                break
+    return rows
 
 
 def _history(connection: sqlite3.Connection, stream: str) -> Sequence[Recorded]:

@@ -11,12 +11,14 @@ from typing import TypeVar
 
 import trio
 
-from stratum.adapters.chain import GENESIS, Link, chain_events, link
+from stratum.adapters.chain import GENESIS, Link, chain_events
 from stratum.adapters.event_codec import decode_event
 from stratum.adapters.memory_catalog import MemoryCatalog
 from stratum.domain.catalog import Catalog
 from stratum.domain.errors import Conflict, JournalCorrupt
+from stratum.domain.event_archive import ArchivedRow
 from stratum.domain.events import Event, Recorded
+from stratum.domain.hash_chain import link
 from stratum.ports import Decide, Head, NowMs
 
 T = TypeVar("T")
@@ -64,6 +66,11 @@ class MemoryJournal:
     async def read(self, after_seq: int = 0, limit: int = 1000) -> Sequence[Recorded]:
         await trio.lowlevel.checkpoint()
         return self._recorded[after_seq : after_seq + limit]
+
+    async def rows(self, after_seq: int, limit: int) -> Sequence[ArchivedRow]:
+        await trio.lowlevel.checkpoint()
+        wanted = self._rows[after_seq : after_seq + limit]
+        return [ArchivedRow(seq, *row) for seq, row in enumerate(wanted, after_seq + 1)]
 
     async def history(self, stream: str) -> Sequence[Recorded]:
         await trio.lowlevel.checkpoint()

@@ -10,10 +10,11 @@ from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor
 
 from stratum.adapters.catalog_schema import SCHEMA
-from stratum.adapters.chain import GENESIS, link
+from stratum.adapters.chain import GENESIS
 from stratum.adapters.event_codec import decode_event
 from stratum.domain.errors import JournalCorrupt
 from stratum.domain.events import Recorded
+from stratum.domain.hash_chain import link
 from stratum.ports import Head
 
 # The library reads the position as `rowid`; AUTOINCREMENT keeps SQLite from reusing one.

@@ -23,7 +23,15 @@ from stratum.domain.errors import (
 from stratum.domain.events import Recorded
 from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Tier, UploadId, VolumeId
-from stratum.domain.volume import Extent, Location, Part, Upload, Volume, remote_name
+from stratum.domain.volume import (
+    VOLUMES_FOLDER,
+    Extent,
+    Location,
+    Part,
+    Upload,
+    Volume,
+    remote_name,
+)
 from stratum.ports import Journal, RemoteStore, ShardStore
 
 PAGE_LENGTH = 1000
@@ -35,7 +43,7 @@ class Finding:
 
     kind: str
     """`chain`, `catalog`, `shard-missing`, `shard-corrupt`, `shard-orphan`, `remote-missing`,
-    `remote-size`, `remote-orphan`, `disk` or `remote`."""
+    `remote-size`, `remote-orphan`, `disk`, `remote`, `anchor` or `archive`."""
     subject: str
     detail: str
 
@@ -171,7 +179,8 @@ class Verifier:
         if self._remote is not None:
             try:
                 async for name in self._remote.names():
-                    self._unclaimed[Tier.COLD].add(name)
+                    if name.startswith(VOLUMES_FOLDER):
+                        self._unclaimed[Tier.COLD].add(name)
             except RemoteFailed as error:
                 self._silent.add(Tier.COLD)
                 yield Finding("remote", self._remote.describe(), str(error))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stratum.app.journal_copies import CopiesConfig
 from stratum.app.mover import MoveLimits
 from stratum.domain.errors import InvalidConfig
 from stratum.domain.names import Tier
@@ -53,6 +54,11 @@ KEYS: dict[str, tuple[Value, str]] = {
     "tiering.busy_bytes_per_s": (20e6, "limit on moves while clients are served; 0: none"),
     "tiering.reclaim_grace_s": (60.0, "how long a superseded copy is kept for readers"),
     "metadata.url": ("sqlite:///DATA/metadata/journal.db", "where the journal is"),
+    "metadata.copies": ("hot", "tier whose disks keep copies of the journal: hot, warm or none"),
+    "metadata.copy_interval_s": (1.0, "how far copies on disks may be behind the journal"),
+    "metadata.copy_in_cold": (True, "keep a copy of the journal in the cold tier, too"),
+    "metadata.anchor_interval_s": (3600.0, "time between two signed anchors"),
+    "metadata.anchor_key": ("anchor-key.pem", "key that signs anchors; relative to DATA"),
 }
 
 
@@ -96,6 +102,8 @@ class Config:
     moves: MoveLimits
     reclaim_grace_s: float
     journal: Path
+    copies: CopiesConfig
+    anchor_key: Path
 
     @property
     def access_log(self) -> Path:
@@ -235,10 +243,23 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         ),
         reclaim_grace_s=number("tiering.reclaim_grace_s", 0),
         journal=_journal(data, url.removeprefix("sqlite:///")),
+        copies=CopiesConfig(
+            tier=_copies_tier(text("metadata.copies")),
+            interval_s=number("metadata.copy_interval_s", 0.01),
+            in_remote=bool(values["metadata.copy_in_cold"]),
+            anchor_interval_s=number("metadata.anchor_interval_s", 0.01),
+        ),
+        anchor_key=data / text("metadata.anchor_key"),
     )
 
 
 LOCAL = (Tier.HOT, Tier.WARM)
+
+
+def _copies_tier(text: str) -> Tier | None:
+    if text not in (*LOCAL, "none"):
+        raise InvalidConfig(f"metadata.copies: hot, warm or none, not {text!r}")
+    return None if text == "none" else Tier(text)
 
 
 def _journal(data: Path, path: str) -> Path:

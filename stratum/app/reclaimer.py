@@ -41,9 +41,19 @@ class _HeldBack:
 
 
 class Reclaimer:
+    """Only what was freed at or before `settled_ms()` (Unix ms) is deleted: copies of the journal
+    know by then why. None: the journal has no copies."""
+
     def __init__(
-        self, journal: Journal, datapath: DataPath, now_ms: NowMs, *, grace_s: float = GRACE_S
+        self,
+        journal: Journal,
+        datapath: DataPath,
+        now_ms: NowMs,
+        *,
+        grace_s: float = GRACE_S,
+        settled_ms: NowMs | None = None,
     ) -> None:
+        self._settled_ms = settled_ms or now_ms
         self._journal = journal
         self._datapath = datapath
         self._now_ms = now_ms
@@ -123,8 +133,10 @@ class Reclaimer:
     async def _garbage(
         self, freed_before_ms: int, limit: int, after: Garbage | None = None
     ) -> Sequence[Garbage]:
+        until_ms = min(freed_before_ms, self._settled_ms())
+
         def question(catalog: Catalog) -> Sequence[Garbage]:
-            return catalog.garbage(freed_before_ms, limit, after)
+            return catalog.garbage(until_ms, limit, after)
 
         return await self._journal.query(question)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from stratum.app.journal_mirror import ArchiveStatus
 from stratum.app.replacement import REBUILDING
 from stratum.domain.catalog import TierTotals
 from stratum.domain.errors import DiskFailed
@@ -43,6 +44,10 @@ class Status:
     garbage_copies: int
     journal_position: int
     journal_digest: str
+    journal_copies: tuple[ArchiveStatus, ...]
+    """Copies of the journal on disks and in the remote tier, and how far they are."""
+    anchor_key: str
+    """Public key of the anchors, in hexadecimal; empty before there is one."""
 
 
 async def status(
@@ -50,6 +55,8 @@ async def status(
     disks: Mapping[Tier, Sequence[ShardStore]],
     remote: RemoteStore | None,
     profile: ErasureProfile,
+    copies: Sequence[ArchiveStatus] = (),
+    anchor_key: bytes = b"",
 ) -> Status:
     """Ask every disk and count. Works beside a running server, too."""
     totals = await journal.query(lambda catalog: catalog.totals())
@@ -69,7 +76,15 @@ async def status(
         tiers.append(
             TierStatus("cold", held.volumes, held.size_bytes, remote.describe(), (), {}, ())
         )
-    return Status(tuple(tiers), moves, garbage, head.seq, head.digest.hex())
+    return Status(
+        tuple(tiers),
+        moves,
+        garbage,
+        head.seq,
+        head.digest.hex(),
+        tuple(copies),
+        anchor_key.hex(),
+    )
 
 
 NOTHING = TierTotals(0, 0, {})
@@ -137,6 +152,12 @@ def render_text(state: Status) -> str:
     lines.append(f"moves pending: {state.moves_pending}")
     lines.append(f"copies waiting to be reclaimed: {state.garbage_copies}")
     lines.append(f"journal: {state.journal_position} events, head {state.journal_digest[:16]}")
+    for copy in state.journal_copies:
+        behind = state.journal_position - copy.seq
+        how_far = "complete" if behind <= 0 else f"{counted(behind, 'event')} behind"
+        lines.append(f"        copy in {copy.place}: {copy.fault or how_far}")
+    if state.anchor_key:
+        lines.append(f"        anchors are signed with {state.anchor_key}")
     return "\n".join(lines)
 
 

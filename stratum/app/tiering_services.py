@@ -44,8 +44,9 @@ def make_tiering(
     crc: Crc,
     new_id: NewId,
     now_ms: NowMs,
+    settled_ms: NowMs,
 ) -> TieringServices:
-    """All parts; nothing runs yet."""
+    """All parts; nothing runs yet. `settled_ms` as for Reclaimer."""
     rows = trio.Lock()
     wake = _Wake()
     accesses = AccessRecorder(journal, access_log, rules, now_ms, rows, wake)
@@ -72,7 +73,9 @@ def make_tiering(
     )
     wake.tierer = tierer
     pins = Pins(journal, access_log, rules, now_ms, rows, wake)
-    reclaimer = Reclaimer(journal, datapath, now_ms, grace_s=config.reclaim_grace_s)
+    reclaimer = Reclaimer(
+        journal, datapath, now_ms, grace_s=config.reclaim_grace_s, settled_ms=settled_ms
+    )
     return TieringServices(accesses, mover, tierer, pins, reclaimer, foreground)
 
 

@@ -11,6 +11,8 @@ from stratum.domain.attributes import NO_ATTRIBUTES, VersionAttributes
 from stratum.domain.checksums import Checksum, ChecksumAlgorithm, ChecksumType
 from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, UploadId, VolumeId
 
+VOLUMES_FOLDER = "volumes/"
+"""What the names of copies in the remote tier begin with."""
 NULL_VERSION = "null"
 """The version id of what is written to a bucket without versioning, as S3 calls it."""
 
@@ -139,7 +141,7 @@ class PendingMove:
 
 def remote_name(copy_id: ExtentId) -> str:
     """The name of a copy in the remote tier; it says nothing of bucket or key."""
-    return f"volumes/{copy_id[-2:]}/{copy_id}"
+    return f"{VOLUMES_FOLDER}{copy_id[-2:]}/{copy_id}"
 
 
 def unfinished_copy(to: Tier, copy_id: ExtentId) -> Location | None:

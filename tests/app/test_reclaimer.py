@@ -33,6 +33,20 @@ async def test_superseded_copies_are_kept_for_the_grace_period(autojump_clock):
         assert not world.journal.catalog.garbage(10**15, 10)
 
 
+async def test_nothing_is_deleted_before_the_copies_of_the_journal_know_why(autojump_clock):
+    world = World(enabled=False, grace_s=1)
+    settled = [0]
+    world.reclaimer._settled_ms = lambda: settled[0]
+    async with world.running("reclaimer"):
+        old = await world.put("k", CONTENT)
+        await world.put("k", b"new")
+        await trio.sleep(1000)
+        assert old.location.extents[0].id in await world.stored()
+        settled[0] = world.now_ms()
+        await trio.sleep(reclaimer.PAUSE_MAX_S)
+        assert await world.stored() == world.referenced("k")
+
+
 async def test_remote_copies_are_reclaimed(autojump_clock):
     world = World(enabled=False, grace_s=1)
     async with world.running("mover", "reclaimer"):

@@ -13,6 +13,7 @@ from stratum.adapters.memory_journal import MemoryJournal
 from stratum.domain.bucket import create_bucket
 from stratum.domain.errors import BucketAlreadyOwnedByYou, Conflict
 from stratum.domain.events import BucketDeleted, CopiesReclaimed, VersionRemoved
+from stratum.domain.hash_chain import GENESIS_DIGEST, first_broken
 from stratum.domain.listing import ListRequest
 from stratum.domain.names import Caller
 from tests.support.histories import KINDS, History, answers, bucket_created, committed, volume_id
@@ -263,3 +264,13 @@ async def test_a_volume_id_is_never_used_again(journal):
     await journal.transact(say(bucket_created(), committed(1), removed), by="root")
     with pytest.raises(Conflict):
         await journal.transact(say(committed(1)), by="root")
+
+
+async def test_rows_are_the_chain(journal):
+    await journal.transact(lambda _: [bucket_created(f"bucket-{n}") for n in range(5)], by="root")
+    rows = await journal.rows(0, 10)
+    assert [row.seq for row in rows] == [1, 2, 3, 4, 5]
+    assert first_broken(GENESIS_DIGEST, rows) is None
+    assert rows[-1].digest == (await journal.head()).digest
+    assert list(await journal.rows(3, 1)) == [rows[3]]
+    assert list(await journal.rows(5, 10)) == []

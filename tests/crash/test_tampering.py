@@ -1,5 +1,6 @@
 """Somebody edits the database behind the store's back: the audit says so."""
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -97,3 +98,40 @@ def test_a_changed_journal(data, statement):
     code, said = verify(data, "audit")
     assert code == 1, said
     assert "chain: journal: " in said
+
+
+def test_a_journal_that_was_cut_off_is_found_and_not_gone_on_with(data):
+    """Its chain and catalog are flawless: only the copies and anchors on the disks tell."""
+    metadata, older = data / "metadata", data / "older"
+    shutil.copytree(metadata, older)
+    with running_server(data, SETTINGS) as server, server.client() as s3:
+        s3.put_object(Bucket="bucket", Key="later", Body=b"x")
+    shutil.rmtree(metadata)
+    older.rename(metadata)
+    code, output = verify(data, "audit")
+    assert code == 1
+    assert "anchor: " in output
+    assert "archive: " in output
+    assert "chain: " not in output
+    ended = subprocess.run(
+        [sys.executable, "-m", "stratum", "serve", "--data", str(data)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "put back from an older copy" in ended.stderr
+
+
+def test_anchors_of_another_key_are_found(data):
+    anchors = data / "hot" / "disk3" / "journal" / "anchors"
+    own = json.loads(anchors.read_text().splitlines()[0])["key"]
+    assert verify(data, "audit", "--anchor-key", own)[0] == 0
+    code, output = verify(data, "audit", "--anchor-key", "00" * 32)
+    assert code == 1
+    assert "has another key" in output
+    anchors.write_text(anchors.read_text().replace('"at_ms": 1', '"at_ms": 2'))
+    code, output = verify(data, "audit")
+    assert code == 1
+    assert "is not what was signed" in output
