@@ -34,6 +34,7 @@ from stratum.adapters.s3_client import Credentials
 from stratum.adapters.sealed_remote import SealedRemote
 from stratum.adapters.web.asgi_types import AsgiApp
 from stratum.adapters.web.control import Commands, make_control
+from stratum.adapters.web.cors_handlers import cross_origin
 from stratum.adapters.web.front import Access, Front
 from stratum.adapters.web.handler_table import handler_table
 from stratum.adapters.web.identity_control import add_identity_commands
@@ -357,6 +358,7 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         uuid7_source(now_ms),
         now_ms,
         stratum.tiering.foreground,
+        partial(cross_origin, stratum.buckets),
     )
 
 

@@ -66,6 +66,9 @@ def check_cors(configuration: CorsConfiguration) -> None:
                 )
         _check_wildcards("AllowedOrigin", rule.allowed_origins)
         _check_wildcards("AllowedHeader", rule.allowed_headers)
+        for text in (*rule.allowed_origins, *rule.allowed_headers, *rule.expose_headers):
+            if not (text.isascii() and text.isprintable()):
+                raise InvalidRequest("A CORS rule has a character that no header can carry")
         for header in rule.expose_headers:
             if ANY in header:
                 raise InvalidRequest(

@@ -10,6 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
+from stratum.domain.bucket_logging import LoggingConfiguration
+from stratum.domain.cors import CorsConfiguration
+from stratum.domain.notification import NotificationConfiguration
+from stratum.domain.request_payment import Payer
+from stratum.domain.website import WebsiteConfiguration
+
 
 class Versioning(StrEnum):
     """https://docs.aws.amazon.com/AmazonS3/latest/userguide/Versioning.html"""
@@ -23,6 +29,11 @@ class BucketSettings:
     """All settings of a bucket. A new field goes at the end, with None as its default."""
 
     versioning: Versioning | None = None
+    cors: CorsConfiguration | None = None
+    website: WebsiteConfiguration | None = None
+    logging: LoggingConfiguration | None = None
+    notification: NotificationConfiguration | None = None
+    request_payment: Payer | None = None
 
     def changed(self, setting: str, value: BucketSettings) -> BucketSettings:
         """These settings with `setting` taken from `value`. A setting this version of the program

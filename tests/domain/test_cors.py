@@ -82,6 +82,7 @@ def test_headers(allowed, asked, fits):
         [rule("https://*.*.example")],
         [rule(headers="x-*-*")],
         [rule(expose_headers=("x-amz-*",))],
+        [rule(expose_headers=("a\r\nset-cookie: b",))],
         [rule(id="x" * (ID_LENGTH_MAX + 1))],
         [rule()] * (RULES_MAX + 1),
     ],

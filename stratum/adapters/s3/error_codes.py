@@ -11,6 +11,7 @@ from stratum.domain import errors
 CODES: dict[str, tuple[int, str]] = {
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
+    "AccessForbidden": (403, "This CORS request is not allowed."),
     "AuthorizationHeaderMalformed": (400, "The authorization header is malformed"),
     "AuthorizationQueryParametersError": (
         400,
@@ -20,6 +21,7 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "The Content-MD5 or checksum value you specified did not match what we received.",
     ),
+    "BadRequest": (400, "Bad Request"),
     "BucketAlreadyExists": (
         409,
         "The requested bucket name is not available. Please select a different name and try again.",
@@ -88,6 +90,11 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidRetentionPeriod": (400, "The retention period specified is not valid."),
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
     "InvalidTag": (400, "The tag provided was not a valid tag."),
+    "InvalidTargetBucketForLogging": (
+        400,
+        "The target bucket for logging does not exist, is not owned by you, or does not have the"
+        " appropriate grants for the log-delivery group.",
+    ),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
     "KMS.NotFoundException": (400, "The specified KMS key does not exist"),
@@ -125,6 +132,7 @@ CODES: dict[str, tuple[int, str]] = {
     "MissingRequestBodyError": (400, "Request Body is empty"),
     "MoveRefused": (409, "The volume cannot be moved now."),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
+    "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
     "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist"),
     "NoSuchObjectLockConfiguration": (
@@ -141,6 +149,10 @@ CODES: dict[str, tuple[int, str]] = {
     "NoSuchEntity": (404, "The user or access key does not exist."),
     "NoSuchPin": (404, "The prefix is not pinned."),
     "NoSuchVolume": (404, "The specified volume does not exist."),
+    "NoSuchWebsiteConfiguration": (
+        404,
+        "The specified bucket does not have a website configuration",
+    ),
     "NotImplemented": (
         501,
         "A header or query you provided requested a function that is not implemented.",

@@ -17,7 +17,7 @@ from stratum.adapters.s3.errors import S3Error, render_error
 from stratum.adapters.s3.operations import Operation
 from stratum.adapters.s3.request import RequestHead, headers_from_raw
 from stratum.adapters.s3.routing import Target, resolve
-from stratum.adapters.s3.sigv4 import SecretFor, authenticate
+from stratum.adapters.s3.sigv4 import Authentication, PayloadMode, SecretFor, authenticate
 from stratum.adapters.web.asgi_types import AsgiApp, Receive, Scope, Send
 from stratum.adapters.web.body import Body
 from stratum.adapters.web.http_errors import ClientDisconnected
@@ -26,6 +26,7 @@ from stratum.adapters.web.metrics import Metrics
 from stratum.app.foreground import Foreground
 from stratum.domain.errors import AccessDenied, IncompleteBody, StratumError
 from stratum.domain.names import Caller
+from stratum.domain.principal import ANONYMOUS
 from stratum.ports import NewId, NowMs
 
 CONTROL_PREFIX = b"/_stratum/"
@@ -38,6 +39,10 @@ SERVER = "Stratum"
 log = logging.getLogger("stratum.http")
 
 Handler = Callable[[S3Request], Awaitable[S3Response]]
+Finish = Callable[[RequestHead, Target | None, S3Response], S3Response]
+"""What every answer gets before it is sent."""
+
+UNSIGNED = Authentication("", PayloadMode.UNSIGNED, None, None, presigned=False)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Front:
         new_id: NewId,
         now_ms: NowMs,
         foreground: Foreground,
+        finish: Finish,
     ) -> None:
         self._handlers = handlers
         self._access = access
@@ -72,6 +78,7 @@ class Front:
         self._new_id = new_id
         self._now_ms = now_ms
         self._foreground = foreground
+        self._finish = finish
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["raw_path"].startswith(CONTROL_PREFIX):
@@ -97,6 +104,7 @@ class Front:
                 response = await self._answer(request_id, head, target, body, stack)
             except Exception as error:
                 response = self._refuse(error, request_id, head, target)
+            response = self._finish(head, target, response)
             common = {"x-amz-request-id": request_id}
             if OWN_LOOP_EXTENSION in scope.get("extensions", {}):
                 common["server"] = SERVER
@@ -114,6 +122,11 @@ class Front:
         body: Body,
         stack: AsyncExitStack,
     ) -> S3Response:
+        if target.operation is Operation.PREFLIGHT_REQUEST:
+            # A browser asks this without credentials, for a URL that may be signed for the page.
+            nobody = ANONYMOUS.account
+            asked = S3Request(request_id, head, target, nobody, UNSIGNED, body, stack)
+            return await self._handlers[target.operation](asked)
         authentication = authenticate(
             head, self._now_ms() // 1000, self._access.secret_for, self._access.region
         )

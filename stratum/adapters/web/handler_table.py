@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stratum.adapters.s3.operations import Operation
 from stratum.adapters.web.bucket_handlers import BucketHandlers
+from stratum.adapters.web.cors_handlers import CorsHandlers
 from stratum.adapters.web.front import Handler
 from stratum.adapters.web.object_handlers import ObjectHandlers
 from stratum.adapters.web.upload_handlers import UploadHandlers
@@ -21,6 +22,7 @@ def handler_table(
     of_buckets = BucketHandlers(buckets, objects)
     of_objects = ObjectHandlers(buckets, objects)
     of_uploads = UploadHandlers(buckets, objects, uploads)
+    of_cors = CorsHandlers(buckets)
     return {
         Operation.LIST_BUCKETS: of_buckets.list_buckets,
         Operation.CREATE_BUCKET: of_buckets.create,
@@ -45,4 +47,8 @@ def handler_table(
         Operation.ABORT_MULTIPART_UPLOAD: of_uploads.abort,
         Operation.LIST_PARTS: of_uploads.list_parts,
         Operation.LIST_MULTIPART_UPLOADS: of_uploads.list,
+        Operation.GET_BUCKET_CORS: of_cors.get,
+        Operation.PUT_BUCKET_CORS: of_cors.put,
+        Operation.DELETE_BUCKET_CORS: of_cors.delete,
+        Operation.PREFLIGHT_REQUEST: of_cors.preflight,
     }
