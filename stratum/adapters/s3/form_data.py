@@ -69,6 +69,11 @@ class FormReader:
         self._passed = 0  # bytes before the file that are done with
         self._name = ""
 
+    @property
+    def complete(self) -> bool:
+        """Whether the file has been read to its end."""
+        return self._state is _State.END
+
     def receive_data(self, data: bytes | memoryview) -> list[bytes]:
         """Take the next bytes of the body; return those of the file among them.
 
@@ -91,7 +96,7 @@ class FormReader:
 
     def finish(self) -> None:
         """The body has ended: raise MalformedPOSTRequest unless the file is whole."""
-        if self._state is not _State.END:
+        if not self.complete:
             raise S3Error("MalformedPOSTRequest")
 
     def _advance(self, file: list[bytes]) -> bool:

@@ -42,6 +42,9 @@ Handler = Callable[[S3Request], Awaitable[S3Response]]
 Finish = Callable[[RequestHead, Target | None, S3Response], S3Response]
 """What every answer gets before it is sent."""
 
+UNSIGNED_OPERATIONS = (Operation.PREFLIGHT_REQUEST, Operation.POST_OBJECT)
+"""A browser asks the first without credentials, for a URL that may be signed for the page; who
+sends the second stands in the form."""
 UNSIGNED = Authentication("", PayloadMode.UNSIGNED, None, None, presigned=False)
 
 
@@ -122,8 +125,7 @@ class Front:
         body: Body,
         stack: AsyncExitStack,
     ) -> S3Response:
-        if target.operation is Operation.PREFLIGHT_REQUEST:
-            # A browser asks this without credentials, for a URL that may be signed for the page.
+        if target.operation in UNSIGNED_OPERATIONS:
             nobody = ANONYMOUS.account
             asked = S3Request(request_id, head, target, nobody, UNSIGNED, body, stack)
             return await self._handlers[target.operation](asked)

@@ -9,6 +9,7 @@ from stratum.adapters.web.bucket_handlers import BucketHandlers
 from stratum.adapters.web.cors_handlers import CorsHandlers
 from stratum.adapters.web.front import Handler
 from stratum.adapters.web.object_handlers import ObjectHandlers
+from stratum.adapters.web.post_handlers import FormSigners, PostHandlers
 from stratum.adapters.web.upload_handlers import UploadHandlers
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
@@ -16,13 +17,14 @@ from stratum.app.uploads import Uploads
 
 
 def handler_table(
-    buckets: Buckets, objects: Objects, uploads: Uploads
+    buckets: Buckets, objects: Objects, uploads: Uploads, signers: FormSigners
 ) -> Mapping[Operation, Handler]:
     """Operation to handler; an operation that isn't here answers 501 NotImplemented."""
     of_buckets = BucketHandlers(buckets, objects)
     of_objects = ObjectHandlers(buckets, objects)
     of_uploads = UploadHandlers(buckets, objects, uploads)
     of_cors = CorsHandlers(buckets)
+    of_forms = PostHandlers(of_objects, signers)
     return {
         Operation.LIST_BUCKETS: of_buckets.list_buckets,
         Operation.CREATE_BUCKET: of_buckets.create,
@@ -51,4 +53,5 @@ def handler_table(
         Operation.PUT_BUCKET_CORS: of_cors.put,
         Operation.DELETE_BUCKET_CORS: of_cors.delete,
         Operation.PREFLIGHT_REQUEST: of_cors.preflight,
+        Operation.POST_OBJECT: of_forms.post,
     }
