@@ -6,6 +6,7 @@
 import pytest
 
 from tests.support.crash_run import MOVING, SETTINGS, CrashRun, remote_settings
+from tests.support.faulty_proxy import faulty_proxy
 
 pytestmark = pytest.mark.slow
 
@@ -38,3 +39,21 @@ def test_acknowledged_writes_survive_a_kill_while_volumes_move_to_a_remote(tmp_p
         run.verify()
         run.kill_under_load()
         assert run.verify().moves > 0
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_kills_while_the_remote_misbehaves(tmp_path, seed):
+    """Errors, silence, broken and wrong answers on half of the requests to the remote: nothing
+    acknowledged is lost, and once the remote works again nothing is left over there."""
+    name = "STRATUM_TIERS_COLD_ENDPOINT"
+    with remote_settings() as remote, faulty_proxy(remote[name], seed, 0.5) as (proxy, url):
+        settings = SETTINGS | MOVING | remote | {name: url, "STRATUM_TIERING_BACKOFF_S": "0.05"}
+        run = CrashRun(tmp_path / "data", seed, settings)
+        moves = 0
+        for _ in range(3):
+            proxy.share = 0.5
+            run.kill_under_load()
+            proxy.share = 0.0
+            moves = run.verify().moves
+        assert moves > 0
+        assert proxy.faults > 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import tomllib
+from collections.abc import Callable
 from contextlib import aclosing, asynccontextmanager
 
 import trio
@@ -48,34 +49,65 @@ ALICE = Caller("alice-id", "alice")
 PRICES = parse_prices(tomllib.loads(DEFAULT_PRICES_TOML))
 
 
+FAULTS = ("500", "time-out", "slow", "truncated", "wrong bytes", "lost answer")
+TIMEOUT_S = 60.0
+SLOW_S = 300.0
+
+
 class FaultyRemote(MemoryRemote):
-    """`failing` names operations that raise from now on; `latency_s` slows all of them."""
+    """`failing` names operations that raise from now on; `latency_s` slows all of them.
+
+    `faults` says what goes wrong with the operations by their number (from 1): one of FAULTS.
+    `referenced` is asked at every deletion for the names that must not be deleted.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.failing: set[str] = set()
         self.latency_s = 0.0
         self.corrupts_puts = False
+        self.faults: dict[int, str] = {}
+        self.operations = 0
+        self.referenced: Callable[[], set[str]] = set
+        self.violations: list[str] = []
 
     async def put(self, name, size_bytes, body) -> None:
         await self._operation("put")
+        fault = await self._fault()
+        if fault == "truncated":
+            await anext(body)
+            raise RemoteFailed("the connection broke while the body was sent")
         await super().put(name, size_bytes, body)
-        if self.corrupts_puts:
+        if self.corrupts_puts or fault == "wrong bytes":
             self.corrupt(name, size_bytes - 1)
+        if fault == "lost answer":
+            raise RemoteFailed("the answer was lost")
         await self._operation("put answer")
 
     @asynccontextmanager
     async def read(self, name, start, stop):
         await self._operation("read")
+        fault = await self._fault()
+        if fault == "truncated":
+            self.truncate_next_read((stop - start) // 2)
         async with (
             super().read(name, start, stop) as pieces,
-            aclosing(self._slowly(pieces)) as slow_pieces,
+            aclosing(self._slowly(pieces, wrong=fault == "wrong bytes")) as slow_pieces,
         ):
             yield slow_pieces
 
     async def delete(self, name) -> None:
+        if name in self.referenced():
+            self.violations.append(name)
         await self._operation("delete")
+        fault = await self._fault()
         await super().delete(name)
+        if fault == "lost answer":
+            raise RemoteFailed("the answer was lost")
+
+    def content(self, name: str) -> bytes:
+        """What is stored under a name, without an operation."""
+        return bytes(self._objects[name])
 
     def reconnected(self) -> FaultyRemote:
         """What a new process finds; this connection is dead."""
@@ -85,10 +117,23 @@ class FaultyRemote(MemoryRemote):
         self.failing = {"put", "put answer", "read", "read on", "delete"}
         return again
 
-    async def _slowly(self, pieces):
+    async def _slowly(self, pieces, *, wrong: bool):
         async for piece in pieces:
             await self._operation("read on")
-            yield piece
+            yield bytes(byte ^ 0xFF for byte in piece) if wrong else piece
+
+    async def _fault(self) -> str:
+        """Count an operation; fail if that is planned, or say what else is to go wrong."""
+        self.operations += 1
+        fault = self.faults.get(self.operations, "")
+        if fault == "500":
+            raise RemoteFailed("500 InternalError")
+        if fault == "time-out":
+            await trio.sleep(TIMEOUT_S)
+            raise RemoteFailed("no answer within a minute")
+        if fault == "slow":
+            await trio.sleep(SLOW_S)
+        return fault
 
     async def _operation(self, name: str) -> None:
         await trio.sleep(self.latency_s)
@@ -135,6 +180,7 @@ class World:
                 for tier, disks in before.disks.items()
             }
         self.journal = journal or MemoryJournal(self.now_ms)
+        self.remote.referenced = self._remote_names
         self.enabled = enabled
         self.damage: list[str] = []
         tiers = tuple(Tier) if cold else (Tier.HOT, Tier.WARM)
@@ -301,6 +347,10 @@ class World:
         return self.rules.prices.break_even_days(source, target, size_bytes / 1e9)
 
     # -- inspection -----------------------------------------------------------------------------
+    def _remote_names(self) -> set[str]:
+        locations = [volume.location for volume in self.journal.catalog.volumes(limit=10_000)]
+        return {location.remote.name for location in locations if location.remote}
+
     async def stored(self) -> set[str]:
         """Names of everything stored anywhere, staged or published."""
         found = {name async for name in self.remote.names()}
