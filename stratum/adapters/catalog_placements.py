@@ -11,6 +11,7 @@ from stratum.adapters.sqlite_connection import meaning_of
 from stratum.domain.catalog import DiskLabel, TierTotals, copy_key
 from stratum.domain.names import BucketName, ObjectKey, Tier, VolumeId
 from stratum.domain.pin import Pin, longest_pin
+from stratum.domain.spending import RemoteUse
 from stratum.domain.volume import Garbage, Volume
 
 _VOLUME = (
@@ -40,6 +41,25 @@ class SqlitePlacements:
     def volumes(self, after: str = "", limit: int = 1000) -> Sequence[Volume]:
         rows = self._rows(f"{_VOLUME} WHERE id>? ORDER BY id LIMIT ?", (after, limit))
         return [_volume(*row) for row in rows]
+
+    def residents(self, tier: Tier, limit: int, after: Volume | None = None) -> Sequence[Volume]:
+        behind = (after.placed_at_ms, after.id) if after else (-1, "")
+        rows = self._rows(
+            f"{_VOLUME} WHERE tier=? AND (placed_at_ms, id) > (?,?)"
+            " ORDER BY placed_at_ms, id LIMIT ?",
+            (tier.value, *behind, limit),
+        )
+        return [_volume(*row) for row in rows]
+
+    def remote_use(self, month: str = "") -> RemoteUse | None:
+        columns = "SELECT month, puts, gets, egress_bytes, capped FROM remote_use"
+        if month:
+            rows = self._rows(f"{columns} WHERE month=?", (month,))
+        else:
+            rows = self._rows(f"{columns} ORDER BY seq DESC LIMIT 1")
+        for own_month, puts, gets, egress_bytes, capped in rows:
+            return RemoteUse(own_month, puts, gets, egress_bytes, bool(capped))
+        return None
 
     def pending_moves(self) -> Sequence[Volume]:
         return [

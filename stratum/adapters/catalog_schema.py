@@ -30,6 +30,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "disks": ("tier", "disk"),
     "prices": ("version",),
     "pins": ("bucket", "prefix"),
+    "remote_use": ("month",),
 }
 """Every table with its primary key."""
 
@@ -94,6 +95,11 @@ SCHEMA = (
         bucket TEXT NOT NULL, prefix BLOB NOT NULL, tier TEXT NOT NULL, pinned_by TEXT NOT NULL,
         pinned_at_ms INTEGER NOT NULL, seq INTEGER NOT NULL, why TEXT NOT NULL,
         PRIMARY KEY(bucket, prefix)) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS residents ON volumes(tier, placed_at_ms, id)",
+    """CREATE TABLE IF NOT EXISTS remote_use(
+        month TEXT PRIMARY KEY, puts INTEGER NOT NULL, gets INTEGER NOT NULL,
+        egress_bytes INTEGER NOT NULL, capped INTEGER NOT NULL, seq INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID""",
 )
 
 

@@ -12,9 +12,12 @@ from stratum.domain.events import (
     CopiesReclaimed,
     DiskAdded,
     MoveAbandoned,
+    MoveDeclined,
     PricesAdopted,
     Recorded,
+    RemoteUsed,
     ShardsRebuilt,
+    SpendCapReached,
     TierDecided,
     TierPinned,
     TierUnpinned,
@@ -24,6 +27,7 @@ from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, VolumeId
 from stratum.domain.pin import Pin, longest_pin
 from stratum.domain.pinning import pin_from
 from stratum.domain.redundancy import with_shards
+from stratum.domain.spending import RemoteUse
 from stratum.domain.volume import Garbage, Location, PendingMove, Volume, unfinished_copy
 
 
@@ -36,12 +40,24 @@ class MemoryPlacements:
         self._disks: dict[tuple[str, int], DiskLabel] = {}
         self._prices: dict[str, tuple[int, str]] = {}
         self._pins: dict[str, list[tuple[bytes, Pin]]] = {}
+        self._remote_use: dict[str, RemoteUse] = {}
 
     def volume(self, volume_id: VolumeId) -> Volume | None:
         return self._volumes.get(volume_id)
 
     def volumes(self, after: str = "", limit: int = 1000) -> Sequence[Volume]:
         return [self._volumes[each] for each in sorted(self._volumes) if each > after][:limit]
+
+    def residents(self, tier: Tier, limit: int, after: Volume | None = None) -> Sequence[Volume]:
+        found = [volume for volume in self._volumes.values() if volume.tier is tier]
+        if after is not None:
+            found = [volume for volume in found if _placed(volume) > _placed(after)]
+        return sorted(found, key=_placed)[:limit]
+
+    def remote_use(self, month: str = "") -> RemoteUse | None:
+        if month:
+            return self._remote_use.get(month)
+        return next(reversed(self._remote_use.values()), None)
 
     def pending_moves(self) -> Sequence[Volume]:
         pending = (volume for volume in self._volumes.values() if volume.pending is not None)
@@ -136,6 +152,24 @@ class MemoryPlacements:
     def _tier_unpinned(self, row: Recorded, event: TierUnpinned) -> None:
         self._unpin(event.bucket, event.prefix)
 
+    def _move_declined(self, row: Recorded, event: MoveDeclined) -> None:
+        self._change(row, event.volume_id)
+
+    def _remote_used(self, row: Recorded, event: RemoteUsed) -> None:
+        before = self._remote_use.pop(event.month, None)  # the one used last comes last
+        self._remote_use[event.month] = RemoteUse(
+            event.month,
+            event.puts,
+            event.gets,
+            event.egress_bytes,
+            before is not None and before.capped,
+        )
+
+    def _spend_cap_reached(self, row: Recorded, event: SpendCapReached) -> None:
+        if event.month in self._remote_use:
+            used = self._remote_use[event.month]
+            self._remote_use[event.month] = replace(used, capped=True)
+
     def _unpin(self, bucket: BucketName, prefix: str) -> None:
         pins = self._pins.get(bucket, [])
         pins[:] = [each for each in pins if each[1].prefix != prefix]
@@ -164,6 +198,10 @@ def _pinned_prefix(entry: tuple[bytes, Pin]) -> bytes:
     return entry[0]
 
 
+def _placed(volume: Volume) -> tuple[int, str]:
+    return volume.placed_at_ms, volume.id
+
+
 def _waiting(garbage: Garbage) -> tuple[int, str]:
     return garbage.freed_at_ms, copy_key(garbage.location)
 
@@ -178,4 +216,7 @@ APPLY_PLACEMENTS: dict[type, Callable[[MemoryPlacements, Recorded, Any], None]] 
     PricesAdopted: MemoryPlacements._prices_adopted,
     TierPinned: MemoryPlacements._tier_pinned,
     TierUnpinned: MemoryPlacements._tier_unpinned,
+    MoveDeclined: MemoryPlacements._move_declined,
+    RemoteUsed: MemoryPlacements._remote_used,
+    SpendCapReached: MemoryPlacements._spend_cap_reached,
 }

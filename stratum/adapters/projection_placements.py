@@ -12,9 +12,12 @@ from stratum.domain.events import (
     CopiesReclaimed,
     DiskAdded,
     MoveAbandoned,
+    MoveDeclined,
     PricesAdopted,
     Recorded,
+    RemoteUsed,
     ShardsRebuilt,
+    SpendCapReached,
     TierDecided,
     TierPinned,
     TierUnpinned,
@@ -118,6 +121,23 @@ def _tier_unpinned(execute: Execute, row: Recorded, event: TierUnpinned) -> None
     execute("DELETE FROM pins WHERE bucket=? AND prefix=?", (event.bucket, event.prefix.encode()))
 
 
+def _move_declined(execute: Execute, row: Recorded, event: MoveDeclined) -> None:
+    execute("UPDATE volumes SET stream_version=? WHERE id=?", (row.version, event.volume_id))
+
+
+def _remote_used(execute: Execute, row: Recorded, event: RemoteUsed) -> None:
+    execute(
+        "INSERT INTO remote_use VALUES (?,?,?,?,0,?) ON CONFLICT(month) DO UPDATE SET"
+        " puts=excluded.puts, gets=excluded.gets, egress_bytes=excluded.egress_bytes,"
+        " seq=excluded.seq",
+        (event.month, event.puts, event.gets, event.egress_bytes, row.seq),
+    )
+
+
+def _spend_cap_reached(execute: Execute, row: Recorded, event: SpendCapReached) -> None:
+    execute("UPDATE remote_use SET capped=1 WHERE month=?", (event.month,))
+
+
 def count_volumes(execute: Execute, tier: str, missing: int, volumes: int, size_bytes: int) -> None:
     execute(
         "INSERT INTO totals VALUES (?,?,?,?) ON CONFLICT(tier, missing) DO UPDATE"
@@ -150,4 +170,7 @@ PROJECTIONS: dict[type, Projection] = {
     PricesAdopted: _prices_adopted,
     TierPinned: _tier_pinned,
     TierUnpinned: _tier_unpinned,
+    MoveDeclined: _move_declined,
+    RemoteUsed: _remote_used,
+    SpendCapReached: _spend_cap_reached,
 }

@@ -15,6 +15,7 @@ from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier, UploadId, VolumeId
 from stratum.domain.pin import Pin
 from stratum.domain.settings import NO_SETTINGS, BucketSettings
+from stratum.domain.spending import RemoteUse
 from stratum.domain.volume import (
     DeleteMarker,
     Garbage,
@@ -151,6 +152,10 @@ class Placements(Protocol):
         """All volumes by id: for audits only."""
         ...
 
+    def residents(self, tier: Tier, limit: int, after: Volume | None = None) -> Sequence[Volume]:
+        """Volumes of a tier, longest there first; only those behind `after`. Uses an index."""
+        ...
+
     def pending_moves(self) -> Sequence[Volume]: ...
 
     def garbage(
@@ -165,6 +170,10 @@ class Placements(Protocol):
 
     def prices(self, version: str = "") -> tuple[str, str] | None:
         """(version, document) of a price list; of the one in force by default."""
+        ...
+
+    def remote_use(self, month: str = "") -> RemoteUse | None:
+        """What was used of the remote tier in a month; in the latest one known by default."""
         ...
 
     def pin_of(self, bucket: BucketName, key: ObjectKey) -> Pin | None:

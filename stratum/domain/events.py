@@ -43,6 +43,12 @@ from stratum.domain.placement_events import (
     TierUnpinned,
     VolumeMoved,
 )
+from stratum.domain.restraint_events import (
+    RESTRAINT_EVENTS,
+    MoveDeclined,
+    RemoteUsed,
+    SpendCapReached,
+)
 
 __all__ = [
     "ALL",
@@ -57,10 +63,13 @@ __all__ = [
     "DiskAdded",
     "Event",
     "MoveAbandoned",
+    "MoveDeclined",
     "PartStored",
     "PricesAdopted",
     "Recorded",
+    "RemoteUsed",
     "ShardsRebuilt",
+    "SpendCapReached",
     "TierDecided",
     "TierPinned",
     "TierUnpinned",
@@ -101,6 +110,9 @@ Event = (
     | UserRemoved
     | AccessKeyAdded
     | AccessKeyRemoved
+    | MoveDeclined
+    | RemoteUsed
+    | SpendCapReached
 )
 
 ALL: tuple[type[Event], ...] = (
@@ -126,6 +138,7 @@ ALL: tuple[type[Event], ...] = (
     TierPinned,
     TierUnpinned,
     *IDENTITY_EVENTS,
+    *RESTRAINT_EVENTS,
 )
 
 

@@ -79,6 +79,9 @@ EXAMPLES = [
     events.UserRemoved("a" * 64, "alice"),
     events.AccessKeyAdded("a" * 64, "AKALICE"),
     events.AccessKeyRemoved("a" * 64, "AKALICE"),
+    events.MoveDeclined(volume_id(1), Tier.HOT, "manual", "256 moves are under way"),
+    events.RemoteUsed("2026-11", 3, 5, 1 << 40),
+    events.SpendCapReached("2026-11", 9.75, 10.0),
 ]
 RECORD = ShardRecord(
     volume_id(1), "e1", "alpha", "a/é", "null", 5, "f" * 32, "0" * 16, 1000, Tier.HOT, 2,
@@ -124,6 +127,9 @@ FIELDS = {
     events.UserRemoved: "user_id name",
     events.AccessKeyAdded: "user_id access_key_id",
     events.AccessKeyRemoved: "user_id access_key_id",
+    events.MoveDeclined: "volume_id to policy reason",
+    events.RemoteUsed: "month puts gets egress_bytes",
+    events.SpendCapReached: "month spent cap",
     Decision: "source target policy sentence prices facts numbers",
     Location: "tier extents remote",
     Extent: "id size_bytes stripe_size_bytes missing",

@@ -14,9 +14,12 @@ from stratum.domain.events import (
     DeleteMarkerRemoved,
     DiskAdded,
     MoveAbandoned,
+    MoveDeclined,
     PartStored,
     PricesAdopted,
+    RemoteUsed,
     ShardsRebuilt,
+    SpendCapReached,
     TierDecided,
     TierPinned,
     TierUnpinned,
@@ -245,6 +248,19 @@ class History:
     def _unpin(self, catalog, which, other):
         return [TierUnpinned(BUCKETS[other % 2], PREFIXES[which % 6])]
 
+    def _decline(self, catalog, which, other):
+        volumes = catalog.volumes()
+        if not volumes:
+            return []
+        volume = volumes[which % len(volumes)]
+        return [MoveDeclined(volume.id, list(Tier)[other % 3], "manual", "full")]
+
+    def _use(self, catalog, which, other):
+        return [RemoteUsed(f"2026-{which % 3}", which, other, which * other)]
+
+    def _cap(self, catalog, which, other):
+        return [SpendCapReached(f"2026-{which % 3}", which, other)]
+
 
 KINDS = (
     "bucket",
@@ -268,6 +284,9 @@ KINDS = (
     "prices",
     "pin",
     "unpin",
+    "decline",
+    "use",
+    "cap",
 )
 
 
@@ -288,6 +307,7 @@ def answers(catalog, history: History) -> dict:
                 catalog.delete_marker(bucket, key),
                 *(catalog.version_by_id(bucket, key, each) for each in ids),
             ]
+    volumes = catalog.volumes()
     return {
         "version pages": pages,
         "version of": [catalog.version_of(each) for each in history.volumes],
@@ -304,6 +324,11 @@ def answers(catalog, history: History) -> dict:
         "some volumes": list(catalog.volumes(volume_id(2), 2)),
         "volume": [catalog.volume(each) for each in history.volumes],
         "pending": list(catalog.pending_moves()),
+        "residents": [list(catalog.residents(tier, 1000)) for tier in Tier],
+        "behind": [
+            list(catalog.residents(tier, 2, volume)) for tier in Tier for volume in volumes[:3]
+        ],
+        "remote use": [catalog.remote_use(month) for month in ("", "2026-0", "2026-1", "2026-9")],
         "garbage": list(catalog.garbage(10**15, 1000)),
         "old garbage": list(catalog.garbage(1010, 3)),
         "totals": catalog.totals(),
