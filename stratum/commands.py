@@ -33,6 +33,7 @@ from stratum.app import status as reporting
 from stratum.app.anchors import archive_findings
 from stratum.app.config import Config
 from stratum.app.journal_mirror import archive_status
+from stratum.app.price_lists import load_prices
 from stratum.app.rederive import rederive
 from stratum.compose_copies import archives
 from stratum.domain.errors import InvalidArgument, JournalCorrupt
@@ -102,6 +103,7 @@ async def status(config: Config, options: argparse.Namespace) -> int:
             config.profile,
             copies,
             key.public if key else b"",
+            reporting.tiering_limits(config, load_prices(config)),
         )
     if options.format == "json":
         _print_json({**asdict(state), "server": server_url(config.data)})

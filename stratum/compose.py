@@ -9,7 +9,6 @@ import logging
 import multiprocessing
 import os
 import time
-import tomllib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from stratum.adapters.identity_store import open_identity_store
 from stratum.adapters.journal import open_journal
 from stratum.adapters.journal_reader import open_journal_readonly
 from stratum.adapters.master_keys import has_plain_copies, load_keyring, prepare_keys
+from stratum.adapters.metered_remote import MeteredRemote
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
@@ -48,19 +48,20 @@ from stratum.app.datapath import REMOTE_MAGIC, DataPath
 from stratum.app.identities import Identities, open_identities
 from stratum.app.journal_copies import JournalCopies
 from stratum.app.objects import Objects
+from stratum.app.price_lists import load_prices
 from stratum.app.recovery import claim_disks, settle_staged
 from stratum.app.scrubber import Scrubber
-from stratum.app.status import status
+from stratum.app.spending import RemoteMeter
+from stratum.app.status import status, tiering_limits
 from stratum.app.tiering_services import TieringServices, make_tiering
 from stratum.app.uploads import Uploads
 from stratum.compose_copies import open_copies
 from stratum.domain.break_even import BreakEven
 from stratum.domain.catalog import Catalog
-from stratum.domain.errors import InvalidConfig
 from stratum.domain.events import PricesAdopted
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
 from stratum.domain.object import require_version
-from stratum.domain.pricing import DEFAULT_PRICES_TOML, PriceList, parse_prices
+from stratum.domain.pricing import PriceList
 from stratum.domain.tiering import Policy, Rules
 from stratum.domain.volume import Extent
 from stratum.ports import Codec, Journal, RemoteStore, ShardStore
@@ -106,20 +107,10 @@ def tiering_rules(config: Config) -> Rules:
     return Rules(BreakEven(), load_prices(config), tiers, config.day_s)
 
 
-def load_prices(config: Config) -> PriceList:
-    """The price list in force; written with the defaults at the first start."""
-    path = config.prices
-    try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(DEFAULT_PRICES_TOML)
-        return parse_prices(tomllib.loads(path.read_text()), config.patience, str(path))
-    except (OSError, ValueError) as error:
-        raise InvalidConfig(f"{path}: {error}") from error
-
-
 @asynccontextmanager
-async def open_remote_of(config: Config) -> AsyncIterator[RemoteStore | None]:
+async def open_remote_of(
+    config: Config, meter: RemoteMeter | None = None
+) -> AsyncIterator[RemoteStore | None]:
     """The cold tier, None without one. Raises InvalidConfig if its keys can't be read."""
     cold = config.remote
     if cold is None:
@@ -137,7 +128,7 @@ async def open_remote_of(config: Config) -> AsyncIterator[RemoteStore | None]:
     may_be_plain = not cold.encrypt or has_plain_copies(config.data)
     try:
         yield SealedRemote(
-            remote,
+            MeteredRemote(remote, meter or RemoteMeter()),
             load_keyring(config.data, os.environ),
             sealing=cold.encrypt,
             plain_magic=REMOTE_MAGIC if may_be_plain else None,
@@ -148,7 +139,7 @@ async def open_remote_of(config: Config) -> AsyncIterator[RemoteStore | None]:
 
 @asynccontextmanager
 async def _own_cold_tier(
-    config: Config, journal: Journal, announce: Announce
+    config: Config, journal: Journal, announce: Announce, meter: RemoteMeter
 ) -> AsyncIterator[RemoteStore | None]:
     """The cold tier of the server, which makes the master key if there is none yet."""
     if config.remote is not None:
@@ -156,7 +147,7 @@ async def _own_cold_tier(
         in_use = held is not None and held.volumes > 0
         sealing = config.remote.encrypt
         announce(prepare_keys(config.data, os.environ, sealing=sealing, in_use=in_use))
-    async with open_remote_of(config) as remote:
+    async with open_remote_of(config, meter) as remote:
         yield remote
 
 
@@ -168,12 +159,13 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
     """
     new_id = uuid7_source(now_ms)
     metrics = Metrics()
+    meter = RemoteMeter()
     disks = open_disks(config)
     rules = tiering_rules(config)
     async with (
         open_journal(config.journal, now_ms) as journal,
         open_access_log(config.access_log) as access_log,
-        _own_cold_tier(config, journal, announce) as remote,
+        _own_cold_tier(config, journal, announce, meter) as remote,
         open_codec(workers=_workers(config), buffers=config.buffers) as codec,
         trio.open_nursery() as background,
         AsyncExitStack() as opened,
@@ -191,6 +183,8 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             journal,
             access_log,
             datapath,
+            disks,
+            meter,
             rules,
             metrics.tiering,
             crc64nvme,
@@ -320,6 +314,8 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         totals, moves = await stratum.journal.query(
             lambda catalog: (catalog.totals(), len(catalog.pending_moves()))
         )
+        spent = stratum.tiering.spending.use().cost(stratum.tiering.prices)
+        stratum.metrics.tiering.set_gauges(stratum.tiering.watermarks.fullness(), spent)
         return stratum.metrics.render(totals, moves, (await stratum.journal.head()).seq)
 
     async def report() -> dict[str, object]:
@@ -330,12 +326,13 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
             config.profile,
             stratum.copies.status(),
             stratum.copies.anchors.public_key,
+            tiering_limits(config, stratum.tiering.prices),
         )
         return asdict(state)
 
     async def move(caller: Caller, bucket: BucketName, key: ObjectKey, target: Tier) -> str:
         version = require_version(stratum.journal.catalog, bucket, key)
-        await stratum.tiering.tierer.move_by_hand(version.volume_id, target, caller.name)
+        await stratum.tiering.orders.by_hand(version.volume_id, target, caller.name)
         return version.volume_id
 
     async def scrub(repair: bool) -> AsyncGenerator[dict[str, object], None]:

@@ -52,6 +52,9 @@ KEYS: dict[str, tuple[Value, str]] = {
     "tiering.backoff_s": (1.0, "pause after the first failed attempt; doubles up to a minute"),
     "tiering.bytes_per_s": (200e6, "limit on moves while no client is served; 0: none"),
     "tiering.busy_bytes_per_s": (20e6, "limit on moves while clients are served; 0: none"),
+    "tiering.high_watermark": (0.9, "share of a disk from which on room is made"),
+    "tiering.low_watermark": (0.8, "share of a disk that is then left used"),
+    "tiering.spend_per_month": (0.0, "$ for requests and egress of the remote; 0: no cap"),
     "tiering.reclaim_grace_s": (60.0, "how long a superseded copy is kept for readers"),
     "metadata.url": ("sqlite:///DATA/metadata/journal.db", "where the journal is"),
     "metadata.copies": ("hot", "tier whose disks keep copies of the journal: hot, warm or none"),
@@ -100,6 +103,9 @@ class Config:
     patience: str
     prices: Path
     moves: MoveLimits
+    high_watermark: float
+    low_watermark: float
+    spend_per_month: float
     reclaim_grace_s: float
     journal: Path
     copies: CopiesConfig
@@ -241,6 +247,9 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
             bytes_per_s=number("tiering.bytes_per_s", 0),
             busy_bytes_per_s=number("tiering.busy_bytes_per_s", 0),
         ),
+        high_watermark=number("tiering.high_watermark", 0.01, 1),
+        low_watermark=number("tiering.low_watermark", 0, number("tiering.high_watermark", 0, 1)),
+        spend_per_month=number("tiering.spend_per_month", 0),
         reclaim_grace_s=number("tiering.reclaim_grace_s", 0),
         journal=_journal(data, url.removeprefix("sqlite:///")),
         copies=CopiesConfig(

@@ -11,7 +11,7 @@ from typing import Any
 
 from stratum.domain import access, wording
 from stratum.domain.access import Access
-from stratum.domain.events import MoveAbandoned, Recorded, TierDecided, VolumeMoved
+from stratum.domain.events import MoveAbandoned, MoveDeclined, Recorded, TierDecided, VolumeMoved
 from stratum.domain.names import BucketName, ObjectKey, Tier
 from stratum.domain.object import require_version
 from stratum.domain.pin import Pin
@@ -24,6 +24,7 @@ PLACED_WHEN_WRITTEN = "placed hot when it was written"
 MOVED = "moved"
 ABANDONED = "abandoned"
 UNDER_WAY = "under way"
+DECLINED_SHOWN_MAX = 10
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,17 @@ class PastMove:
     """When it was moved or abandoned; 0 while it is under way."""
     reason: str
     """Why it was abandoned."""
+
+
+@dataclass(frozen=True)
+class Declined:
+    """A move that was wanted and not begun."""
+
+    at_ms: int
+    by: str
+    to: Tier
+    policy: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,8 @@ class Explanation:
     """The pin that counts for the key."""
     moves: tuple[PastMove, ...]
     """All decisions, oldest first."""
+    declined: tuple[Declined, ...]
+    """The latest refusals, oldest first, DECLINED_SHOWN_MAX at most."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
@@ -104,9 +118,13 @@ async def explain(
     assert volume is not None, "a version has its volume"
     row = await access_log.get(volume.id)
     known = row or access.unread(volume.id, volume.placed_at_ms)
-    moves = past_moves(await journal.history(volume.id))
+    history = await journal.history(volume.id)
+    moves, declined = past_moves(history), past_refusals(history)
     pin = journal.catalog.pin_of(bucket, key)
     outlook = _outlook(volume, known, rules, now_ms, pin)
+    if declined and declined[-1].at_ms >= volume.placed_at_ms and volume.pending is None:
+        refused = f"{wording.moment(declined[-1].at_ms)}: {declined[-1].reason}"
+        outlook = replace(outlook, sentence=f"{outlook.sentence}; not moved {refused}")
     if moves and moves[-1].outcome == ABANDONED:
         outlook = replace(outlook, sentence=f"{outlook.sentence}; {_failed(moves[-1])}")
     if not enabled:
@@ -131,6 +149,7 @@ async def explain(
         prices=rules.prices.version(),
         pin=pin,
         moves=moves,
+        declined=declined,
     )
 
 
@@ -148,6 +167,16 @@ def past_moves(history: Sequence[Recorded]) -> tuple[PastMove, ...]:
                 moves[-1], outcome=ABANDONED, ended_at_ms=record.at_ms, reason=event.reason
             )
     return tuple(moves)
+
+
+def past_refusals(history: Sequence[Recorded]) -> tuple[Declined, ...]:
+    """The latest moves of a volume that were wanted and not begun."""
+    refused = [
+        Declined(record.at_ms, record.by, record.event.to, record.event.policy, record.event.reason)
+        for record in history
+        if isinstance(record.event, MoveDeclined)
+    ]
+    return tuple(refused[-DECLINED_SHOWN_MAX:])
 
 
 def render_text(explanation: Explanation, now_ms: int) -> str:
@@ -171,6 +200,11 @@ def render_text(explanation: Explanation, now_ms: int) -> str:
         reason = f": {move.reason}" if move.reason else ""
         lines.append(f"    {_time(move.decided_at_ms)}, by {move.by}: {move.decision.sentence}")
         lines.append(f"      {move.outcome}{ended}{reason}")
+    if it.declined:
+        lines.append("  not moved:")
+    for refusal in it.declined:
+        at = _time(refusal.at_ms)
+        lines.append(f"    {at}, to {refusal.to} ({refusal.policy}): {refusal.reason}")
     return "\n".join(lines) + "\n"
 
 

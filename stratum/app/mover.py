@@ -76,8 +76,8 @@ class MoveObserver(Protocol):
         """The volume was overwritten or deleted meanwhile."""
         ...
 
-    def refused(self, target: Tier) -> None:
-        """A move that somebody asked for was not begun."""
+    def declined(self, target: Tier) -> None:
+        """A move that was wanted was not begun."""
         ...
 
 
@@ -113,9 +113,8 @@ class Mover:
         return len(self._submitted)
 
     def require_room(self, target: Tier) -> None:
-        """Raise Unavailable, and count the refusal, if `submit` would have to wait."""
+        """Raise Unavailable if `submit` would have to wait."""
         if self.queue_length >= self._limits.queue:
-            self._observer.refused(target)
             raise Unavailable(
                 f"{self._limits.queue} moves are under way or waiting, which is all there may be:"
                 " try again later"

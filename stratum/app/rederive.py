@@ -16,6 +16,7 @@ from stratum.domain.pin import Pin
 from stratum.domain.pinning import pin_from
 from stratum.domain.pricing import PriceList, parse_document
 from stratum.domain.tiering import NO_PINS, Decision, Policy, derive_again
+from stratum.domain.watermark import WATERMARK, derive_room
 from stratum.ports import Journal
 
 PAGE_LENGTH = 1000
@@ -65,7 +66,10 @@ def compare(
 ) -> str:
     """What is different when a decision is derived again; empty if nothing is."""
     try:
-        again = derive_again(decision, policies, prices, pins)
+        if decision.policy == WATERMARK:
+            again = derive_room(decision, prices)
+        else:
+            again = derive_again(decision, policies, prices, pins)
     except KeyError as error:
         return f"the record cannot be derived: {error} is unknown"
     if again is None:

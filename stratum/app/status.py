@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from stratum.app.config import Config
 from stratum.app.journal_mirror import ArchiveStatus
 from stratum.app.replacement import REBUILDING
+from stratum.domain import wording
 from stratum.domain.catalog import TierTotals
 from stratum.domain.errors import DiskFailed
 from stratum.domain.names import Tier
+from stratum.domain.pricing import PriceList
 from stratum.domain.stripes import ErasureProfile
 from stratum.ports import Journal, RemoteStore, ShardStore
 
@@ -48,6 +51,32 @@ class Status:
     """Copies of the journal on disks and in the remote tier, and how far they are."""
     anchor_key: str
     """Public key of the anchors, in hexadecimal; empty before there is one."""
+    remote: RemoteSpending | None
+
+
+@dataclass(frozen=True)
+class TieringLimits:
+    """What money and room are held against."""
+
+    prices: PriceList
+    spend_per_month: float
+    high_watermark: float
+
+
+@dataclass(frozen=True)
+class RemoteSpending:
+    """What requests and egress of the remote have cost in the latest month it was used."""
+
+    month: str
+    puts: int
+    gets: int
+    egress_bytes: int
+    spent: float
+    """$ by the price list."""
+    cap: float
+    """$ a month; 0: none."""
+    capped: bool
+    """Whether the cap was reached: nothing is brought up from cold until the month is over."""
 
 
 async def status(
@@ -57,6 +86,7 @@ async def status(
     profile: ErasureProfile,
     copies: Sequence[ArchiveStatus] = (),
     anchor_key: bytes = b"",
+    limits: TieringLimits | None = None,
 ) -> Status:
     """Ask every disk and count. Works beside a running server, too."""
     totals = await journal.query(lambda catalog: catalog.totals())
@@ -70,7 +100,8 @@ async def status(
     tiers = []
     for tier, members in disks.items():
         found = [await _disk(disk, known.get((tier, index))) for index, disk in enumerate(members)]
-        tiers.append(_local(tier, found, totals.get(tier, NOTHING), profile))
+        local = _local(tier, found, totals.get(tier, NOTHING), profile)
+        tiers.append(_with_watermark(local, limits.high_watermark) if limits else local)
     if remote is not None:
         held = totals.get(Tier.COLD, NOTHING)
         tiers.append(
@@ -84,7 +115,21 @@ async def status(
         head.digest.hex(),
         tuple(copies),
         anchor_key.hex(),
+        await _spending(journal, limits) if limits else None,
     )
+
+
+def tiering_limits(config: Config, prices: PriceList) -> TieringLimits:
+    """As they are configured."""
+    return TieringLimits(prices, config.spend_per_month, config.high_watermark)
+
+
+async def _spending(journal: Journal, limits: TieringLimits) -> RemoteSpending | None:
+    use = await journal.query(lambda catalog: catalog.remote_use())
+    if use is None:
+        return None
+    spent, cap = use.cost(limits.prices), limits.spend_per_month
+    return RemoteSpending(use.month, use.puts, use.gets, use.egress_bytes, spent, cap, use.capped)
 
 
 NOTHING = TierTotals(0, 0, {})
@@ -118,6 +163,15 @@ def _local(
     )
 
 
+def _with_watermark(tier: TierStatus, high: float) -> TierStatus:
+    online = [disk for disk in tier.disks if disk.total_bytes]
+    used = max((1 - disk.free_bytes / disk.total_bytes for disk in online), default=0.0)
+    if used < high:
+        return tier
+    full = f"the fullest disk is {used:.0%} full, and may be {high:.0%}: volumes move away"
+    return replace(tier, warnings=(*tier.warnings, full))
+
+
 async def _disk(disk: ShardStore, disk_id: str | None) -> DiskStatus:
     """`disk_id` is that of the disk which belongs here."""
     try:
@@ -149,6 +203,14 @@ def render_text(state: Status) -> str:
         for surviving, count in tier.redundancy.items():
             lines.append(f"        {surviving} shards left of {counted(count, 'volume')}")
         lines += [f"        ! {warning}" for warning in tier.warnings]
+    if state.remote is not None:
+        it = state.remote
+        cap = f" of {wording.money(it.cap)}" if it.cap else ""
+        reached = "; nothing is brought up from cold until it is over" if it.capped else ""
+        lines.append(
+            f"remote in {it.month}: {wording.money(it.spent)}{cap} for {it.puts} writes,"
+            f" {it.gets} reads and {human_bytes(it.egress_bytes)}{reached}"
+        )
     lines.append(f"moves pending: {state.moves_pending}")
     lines.append(f"copies waiting to be reclaimed: {state.garbage_copies}")
     lines.append(f"journal: {state.journal_position} events, head {state.journal_digest[:16]}")

@@ -7,19 +7,16 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
-from functools import partial
-from typing import Protocol
 
 import trio
 
-from stratum.domain import access, tiering
+from stratum.app.orders import Orders
 from stratum.domain.access import Access
 from stratum.domain.errors import MoveRefused, NoSuchVolume, StratumError
-from stratum.domain.move import decide_move
-from stratum.domain.names import ExtentId, Tier, VolumeId
+from stratum.domain.names import VolumeId
 from stratum.domain.tiering import Decision, Rules, Stay, Verdict
 from stratum.domain.volume import Volume
-from stratum.ports import AccessLog, Journal, NewId, NowMs
+from stratum.ports import AccessLog, Journal, NowMs
 
 BATCH_ROWS = 100
 INTERVAL_S = 60.0
@@ -32,24 +29,13 @@ next timer, soon enough when a crash came before the move was recorded."""
 log = logging.getLogger("stratum.tierer")
 
 
-class Moves(Protocol):
-    """Who carries decisions out."""
-
-    def require_room(self, target: Tier) -> None:
-        """Raises Unavailable if `submit` would have to wait."""
-        ...
-
-    async def submit(self, volume_id: VolumeId) -> None: ...
-
-
 class Tierer:
     def __init__(
         self,
         journal: Journal,
         access_log: AccessLog,
-        moves: Moves,
+        orders: Orders,
         rules: Rules,
-        new_id: NewId,
         now_ms: NowMs,
         rows: trio.Lock,
         *,
@@ -58,9 +44,8 @@ class Tierer:
     ) -> None:
         self._journal = journal
         self._access_log = access_log
-        self._moves = moves
+        self._orders = orders
         self._rules = rules
-        self._new_id = new_id
         self._now_ms = now_ms
         self._rows = rows
         self._interval_s = interval_s
@@ -117,7 +102,7 @@ class Tierer:
                 await self._access_log.forget(gone)
         for volume_id, decision in decided:
             try:
-                await self._start(volume_id, decision, "policy")
+                await self._orders.by_policy(volume_id, decision)
             except (NoSuchVolume, MoveRefused) as error:
                 log.info("not moved: %s", error)
         return len(due)
@@ -125,34 +110,6 @@ class Tierer:
     def _verdict(self, volume: Volume, row: Access, now_ms: int) -> Verdict:
         pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
         return self._rules.verdict(volume, row, now_ms, pin)
-
-    async def move_by_hand(
-        self, volume_id: VolumeId, target: Tier, who: str, why: str = ""
-    ) -> Decision:
-        """Decide a move because somebody (`who`) asks for it, and hand it to the mover.
-
-        Works with tiering switched off, too. Raises NoSuchVolume, MoveRefused; Unavailable if so
-        many moves wait already that this one would, too.
-        """
-        if target not in self._rules.tiers:
-            raise MoveRefused(f"The {target} tier is not configured")
-        volume = self._journal.catalog.volume(volume_id)
-        if volume is None:
-            raise NoSuchVolume(f"There is no volume {volume_id}")
-        self._moves.require_room(target)
-        row = await self._access_log.get(volume_id)
-        row = row or access.unread(volume_id, volume.placed_at_ms)
-        facts = self._rules.facts(volume, row, self._now_ms())
-        decision = tiering.by_hand(facts, target, who, why, self._rules.prices)
-        await self._start(volume_id, decision, who)
-        return decision
-
-    async def _start(self, volume_id: VolumeId, decision: Decision, by: str) -> None:
-        copy_id = ExtentId(self._new_id())
-        decide = partial(decide_move, volume_id=volume_id, decision=decision, copy_id=copy_id)
-        await self._journal.transact(decide, by=by)
-        log.info("%s: %s", volume_id, decision.sentence)
-        await self._moves.submit(volume_id)
 
     async def _pause_s(self) -> float:
         """Until the next timer, within reason."""

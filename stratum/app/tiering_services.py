@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
@@ -12,26 +13,44 @@ from stratum.app.config import Config
 from stratum.app.datapath import DataPath
 from stratum.app.foreground import Foreground
 from stratum.app.mover import Crc, MoveObserver, Mover
+from stratum.app.orders import Orders
 from stratum.app.pins import Pins
 from stratum.app.reclaimer import Reclaimer
+from stratum.app.spending import RemoteMeter, Spending
 from stratum.app.tierer import Tierer
+from stratum.app.watermarks import Watermarks
+from stratum.domain.names import Tier
+from stratum.domain.pricing import PriceList
 from stratum.domain.tiering import Rules
-from stratum.ports import AccessLog, Journal, NewId, NowMs
+from stratum.ports import AccessLog, Journal, NewId, NowMs, ShardStore
 
 
 @dataclass(frozen=True)
 class TieringServices:
     accesses: AccessRecorder
     mover: Mover
+    orders: Orders
     tierer: Tierer
+    spending: Spending
+    watermarks: Watermarks
     pins: Pins
     reclaimer: Reclaimer
     foreground: Foreground
+    prices: PriceList
+    enabled: bool
 
     def loops(self) -> tuple[Callable[..., Awaitable[None]], ...]:
         """What runs in the background, in the order in which to start it."""
-        services = (self.mover, self.accesses, self.tierer, self.pins, self.reclaimer)
-        return tuple(service.run for service in services)
+        making_room = (partial(self.watermarks.run, self.orders),) if self.enabled else ()
+        return (
+            self.mover.run,
+            self.accesses.run,
+            self.spending.run,
+            *making_room,
+            self.tierer.run,
+            self.pins.run,
+            self.reclaimer.run,
+        )
 
 
 def make_tiering(
@@ -39,6 +58,8 @@ def make_tiering(
     journal: Journal,
     access_log: AccessLog,
     datapath: DataPath,
+    disks: Mapping[Tier, Sequence[ShardStore]],
+    meter: RemoteMeter,
     rules: Rules,
     observer: MoveObserver,
     crc: Crc,
@@ -60,12 +81,24 @@ def make_tiering(
         limits=config.moves,
         busy=foreground.busy,
     )
-    tierer = Tierer(
+    spending, watermarks = _restraints(config, journal, disks, meter, rules, now_ms)
+    restraints = (spending.restrain, watermarks.restrain)
+    orders = Orders(
         journal,
         access_log,
         mover,
         rules,
+        restraints,
+        observer.declined,
         new_id,
+        now_ms,
+        rows,
+    )
+    tierer = Tierer(
+        journal,
+        access_log,
+        orders,
+        rules,
         now_ms,
         rows,
         interval_s=config.tiering_interval_s,
@@ -76,7 +109,43 @@ def make_tiering(
     reclaimer = Reclaimer(
         journal, datapath, now_ms, grace_s=config.reclaim_grace_s, settled_ms=settled_ms
     )
-    return TieringServices(accesses, mover, tierer, pins, reclaimer, foreground)
+    return TieringServices(
+        accesses,
+        mover,
+        orders,
+        tierer,
+        spending,
+        watermarks,
+        pins,
+        reclaimer,
+        foreground,
+        rules.prices,
+        config.tiering_enabled,
+    )
+
+
+def _restraints(
+    config: Config,
+    journal: Journal,
+    disks: Mapping[Tier, Sequence[ShardStore]],
+    meter: RemoteMeter,
+    rules: Rules,
+    now_ms: NowMs,
+) -> tuple[Spending, Watermarks]:
+    """What may keep the policy's moves from being made: money and room."""
+    prices = rules.prices
+    spending = Spending(journal, meter, prices, config.spend_per_month, rules.day_s, now_ms)
+    watermarks = Watermarks(
+        journal,
+        disks,
+        rules.tiers,
+        prices,
+        config.profile,
+        high=config.high_watermark,
+        low=config.low_watermark,
+        interval_s=config.tiering_interval_s,
+    )
+    return spending, watermarks
 
 
 class _Wake:

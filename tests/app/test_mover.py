@@ -251,7 +251,8 @@ async def test_who_asks_for_a_move_too_many_is_told(autojump_clock):
         with pytest.raises(Unavailable, match="3 moves are under way"):
             await world.move("k3", WARM)
         assert world.volume("k3").pending is None
-        assert world.counted("stratum_moves_total", target="warm", outcome="refused") == 1
+        assert (await world.topics("k3"))[-1] == "MoveDeclined"
+        assert world.counted("stratum_moves_total", target="warm", outcome="declined") == 1
         await world.settled()
         await world.move("k3", WARM)
         await world.settled()

@@ -1,7 +1,8 @@
 import json
 from dataclasses import asdict
 
-from stratum.app.status import human_bytes, render_text, status
+from stratum.app.status import TieringLimits, human_bytes, render_text, status
+from stratum.domain.events import RemoteUsed, SpendCapReached
 from stratum.domain.stripes import ErasureProfile
 from tests.support.store import COLD, HOT, Store
 from tests.support.tiering_world import content_of
@@ -84,3 +85,20 @@ def test_sizes_for_people():
     assert human_bytes(1023) == "1023 B"
     assert human_bytes(1536) == "1.5 KiB"
     assert human_bytes(5 * 1024**5) == "5120.0 TiB"
+
+
+async def test_full_disks_and_the_money_spent_on_the_remote(autojump_clock):
+    store = Store()
+    for disk in store.hot:
+        disk.size_bytes, disk._used_bytes = 1000, 950
+    await store.claim()
+    use = [RemoteUsed("2026-11", 3, 5, 10**9), SpendCapReached("2026-11", 0.02, 0.02)]
+    await store.journal.transact(lambda _: use, by="system")
+    limits = TieringLimits(store.rules.prices, 0.02, 0.9)
+    state = await status(store.journal, store.disks, None, ErasureProfile(), limits=limits)
+    text = render_text(state)
+    assert "! the fullest disk is 95% full, and may be 90%: volumes move away" in text
+    assert (
+        "remote in 2026-11: $0.0100 of $0.0200 for 3 writes, 5 reads and 953.7 MiB;"
+        " nothing is brought up from cold until it is over" in text
+    )

@@ -174,7 +174,7 @@ async def test_moves_by_hand_are_refused_where_they_make_no_sense(autojump_clock
         with pytest.raises(MoveRefused):
             await world.move("k", HOT)
         with pytest.raises(NoSuchVolume):
-            await world.tierer.move_by_hand(VolumeId("f" * 32), WARM, "alice")
+            await world.orders.by_hand(VolumeId("f" * 32), WARM, "alice")
         world.remote.latency_s = 5
         await world.move("k", COLD)
         with pytest.raises(MoveRefused):

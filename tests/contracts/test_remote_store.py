@@ -11,9 +11,11 @@ import trio
 
 from stratum.adapters.master_keys import Keyring, MasterKey
 from stratum.adapters.memory_remote import MemoryRemote
+from stratum.adapters.metered_remote import MeteredRemote
 from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3_client import Credentials
 from stratum.adapters.sealed_remote import SealedRemote
+from stratum.app.spending import RemoteMeter
 from stratum.domain.errors import RemoteFailed
 from tests.support.moto_server import (
     ACCESS_KEY_ID,
@@ -82,11 +84,13 @@ def is_sealed(request):
     return request.param
 
 
-@pytest.fixture(params=["in memory", *WAYS])
+@pytest.fixture(params=["in memory", "metered", *WAYS])
 async def remote(request, is_sealed, endpoint, boto3_s3):
     async with AsyncExitStack() as stack:
         if request.param == "in memory":
             inner = MemoryRemote()
+        elif request.param == "metered":
+            inner = MeteredRemote(MemoryRemote(), RemoteMeter())
         else:
             bucket = f"bucket-{next(numbers)}"
             boto3_s3.create_bucket(Bucket=bucket)

@@ -17,6 +17,7 @@ from stratum.adapters.access_log import MemoryAccessLog
 from stratum.adapters.memory_disk import MemoryDisk
 from stratum.adapters.memory_journal import MemoryJournal
 from stratum.adapters.memory_remote import MemoryRemote
+from stratum.adapters.metered_remote import MeteredRemote
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.adapters.s3.digests import new_hasher
 from stratum.adapters.stripe_codec import InlineCodec
@@ -27,11 +28,14 @@ from stratum.app.explain import explain
 from stratum.app.foreground import Foreground
 from stratum.app.mover import MoveLimits, Mover
 from stratum.app.objects import Objects
+from stratum.app.orders import Orders
 from stratum.app.payload import Stated, StreamSource
 from stratum.app.pins import Pins
 from stratum.app.reclaimer import Reclaimer
 from stratum.app.recovery import settle_staged
+from stratum.app.spending import RemoteMeter, Spending
 from stratum.app.tierer import Tierer
+from stratum.app.watermarks import Watermarks
 from stratum.domain.break_even import BreakEven
 from stratum.domain.errors import RemoteFailed
 from stratum.domain.events import BucketCreated
@@ -141,6 +145,9 @@ class FaultyRemote(MemoryRemote):
             raise RemoteFailed(f"{name} failed")
 
 
+LOOPS = ("mover", "recorder", "spending", "watermarks", "tierer", "pins", "reclaimer")
+
+
 class World:
     """Use cases and loops over memory. Times in seconds are those of the Trio clock."""
 
@@ -153,6 +160,9 @@ class World:
         prices: PriceList = PRICES,
         moves: MoveLimits = MoveLimits(bytes_per_s=0, busy_bytes_per_s=0),  # noqa: B008
         grace_s: float = 60.0,
+        spend_per_month: float = 0.0,
+        high_watermark: float = 0.9,
+        low_watermark: float = 0.8,
         flush_s: float = 5.0,
         before: World | None = None,
         journal: MemoryJournal | None = None,
@@ -164,6 +174,9 @@ class World:
             "prices": prices,
             "moves": moves,
             "grace_s": grace_s,
+            "spend_per_month": spend_per_month,
+            "high_watermark": high_watermark,
+            "low_watermark": low_watermark,
             "flush_s": flush_s,
         }
         self.random = before.random if before else random.Random(4)
@@ -185,9 +198,10 @@ class World:
         self.damage: list[str] = []
         tiers = tuple(Tier) if cold else (Tier.HOT, Tier.WARM)
         self.rules = Rules(BreakEven(), prices, tiers, day_s)
+        self.meter = RemoteMeter()
         self.datapath = DataPath(
             self.disks,
-            self.remote if cold else None,
+            MeteredRemote(self.remote, self.meter) if cold else None,
             InlineCodec(STRIPE_SIZE_BYTES, buffers=8),
             encode_record,
             profile=ErasureProfile(4, 2),
@@ -217,12 +231,35 @@ class World:
             limits=moves,
             busy=self.foreground.busy,
         )
-        self.tierer = Tierer(
+        self.spending = Spending(
+            self.journal, self.meter, prices, spend_per_month, day_s, self.now_ms
+        )
+        self.watermarks = Watermarks(
+            self.journal,
+            self.disks,
+            tiers,
+            prices,
+            ErasureProfile(4, 2),
+            high=high_watermark,
+            low=low_watermark,
+            interval_s=60.0,
+        )
+        self.orders = Orders(
             self.journal,
             self.access_log,
             self.mover,
             self.rules,
+            (self.spending.restrain, self.watermarks.restrain),
+            self.metrics.tiering.declined,
             self.new_id,
+            self.now_ms,
+            rows,
+        )
+        self.tierer = Tierer(
+            self.journal,
+            self.access_log,
+            self.orders,
+            self.rules,
             self.now_ms,
             rows,
             enabled=enabled,
@@ -241,8 +278,10 @@ class World:
         """Recovery, then the named loops (all by default) until the block ends."""
         await settle_staged(self.journal, self.disks, decode_record)
         async with trio.open_nursery() as nursery:
-            for loop in loops or ("mover", "recorder", "tierer", "pins", "reclaimer"):
-                await nursery.start(getattr(self, loop).run)
+            for loop in loops or LOOPS:
+                service = getattr(self, loop)
+                arguments = (self.orders,) if service is self.watermarks else ()
+                await nursery.start(service.run, *arguments)
             yield nursery
             nursery.cancel_scope.cancel()
 
@@ -300,7 +339,7 @@ class World:
             await self.days(apart_days)
 
     async def move(self, key: str, target: Tier) -> None:
-        await self.tierer.move_by_hand(self.volume(key).id, target, "alice")
+        await self.orders.by_hand(self.volume(key).id, target, "alice")
 
     async def pin(self, prefix: str, tier: Tier, why: str = "") -> None:
         await self.make_bucket()

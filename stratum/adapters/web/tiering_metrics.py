@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from stratum.domain.names import Tier
 
@@ -27,6 +29,13 @@ class TieringMetrics:
             registry=registry,
         )
 
+        self._fullness = Gauge(
+            "stratum_tier_fullness", "Used share of the fullest disk", ["tier"], registry=registry
+        )
+        self._spent = Gauge(
+            "stratum_remote_spent_dollars", "Requests and egress this month", registry=registry
+        )
+
     def moved(self, source: Tier, target: Tier, size_bytes: int) -> None:
         self._moves.labels(target.value, "moved").inc()
         self._bytes.labels(source.value, target.value).inc(size_bytes)
@@ -40,6 +49,12 @@ class TieringMetrics:
     def void(self, target: Tier) -> None:
         self._moves.labels(target.value, "void").inc()
 
-    def refused(self, target: Tier) -> None:
-        """A move that was asked for was not begun."""
-        self._moves.labels(target.value, "refused").inc()
+    def declined(self, target: Tier) -> None:
+        """A move that was wanted was not begun."""
+        self._moves.labels(target.value, "declined").inc()
+
+    def set_gauges(self, fullness: Mapping[Tier, float], spent: float) -> None:
+        """How full the fullest disk of each tier is, from 0 to 1; $ spent on the remote."""
+        for tier, used in fullness.items():
+            self._fullness.labels(tier.value).set(used)
+        self._spent.set(spent)
