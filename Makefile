@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= stratum-data
 
-.PHONY: serve test check bench clean
+.PHONY: serve test check bench sim clean
 
 serve: $(VENV)/.installed
 	@exec $(BIN)/stratum serve --data $(DATA) $(ARGS)
@@ -22,6 +22,11 @@ check: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m bench.erasure
+
+# SEED=7 replays one history with faults, SEEDS=100 plays the first hundred.
+SEEDS ?= 5000
+sim: $(VENV)/.installed-test
+	$(BIN)/python -m tests.simulation.simulate $(if $(SEED),--seed $(SEED),--count $(SEEDS))
 
 # Debian splits venv out of its Python; where it is missing and we may, we install it.
 $(BIN)/python:
