@@ -15,6 +15,7 @@ from stratum import (
     __version__,
     commands,
     pin_command,
+    recover_command,
     scrub_command,
     simulate_command,
     user_command,
@@ -104,6 +105,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_replay(subparsers, listing)
     simulate_command.add_parser(subparsers, listing)
     scrub_command.add_parsers(subparsers, listing)
+    recover_command.add_parser(subparsers, listing)
 
     tier = subparsers.add_parser("tier", help="move objects by hand, pin them to tiers")
     actions = tier.add_subparsers(dest="action", required=True, metavar="ACTION")

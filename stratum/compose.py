@@ -171,7 +171,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         AsyncExitStack() as opened,
     ):
         absent = await claim_disks(journal, disks, new_id)
-        copies = open_copies(config, journal, remote, now_ms, announce)
+        copies = await open_copies(config, journal, remote, now_ms, announce)
         await opened.enter_async_context(copies.kept())
         recovered = await settle_staged(journal, disks, decode_record)
         _report_start(absent, recovered.published, recovered.discarded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stratum.adapters.anchor_key import open_anchor_key
+from stratum.adapters.anchor_key import open_anchor_key, verify_signature
 from stratum.adapters.directory_archive import DirectoryArchive
 from stratum.adapters.remote_archive import RemoteArchive
 from stratum.app.config import Config
@@ -32,7 +32,7 @@ def archives(config: Config, remote: RemoteStore | None) -> list[EventArchive]:
     return [*archives_on_disks(config), *([in_remote] if in_remote else [])]
 
 
-def open_copies(
+async def open_copies(
     config: Config,
     journal: Journal,
     remote: RemoteStore | None,
@@ -47,11 +47,12 @@ def open_copies(
             f"the journal's anchors are signed with the key in {config.anchor_key}: its public half"
             f" is {key.public.hex()}; note it elsewhere"
         )
-    return make_copies(
+    return await make_copies(
         journal,
         archives_on_disks(config),
         archive_in_remote(config, remote),
         key.sign,
+        verify_signature,
         key.public,
         now_ms,
         config.copies,

@@ -90,7 +90,7 @@ async def open_journal(path: Path, now_ms: NowMs) -> AsyncIterator[SqliteJournal
     with ExitStack() as stack:
         try:
             _make_folder(path.parent)
-            stack.enter_context(_exclusive(path.with_name(path.name + ".writer")))
+            stack.enter_context(exclusive(path.with_name(path.name + ".writer")))
         except OSError as error:
             raise Unavailable(f"The journal {path} cannot be opened: {error}") from error
         datastore = JournalDatastore(path, read_only=False)
@@ -171,7 +171,7 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _exclusive(lock: Path) -> Iterator[None]:
+def exclusive(lock: Path) -> Iterator[None]:
     """Hold the lock that the one writing program has. Raises Unavailable or OSError.
 
     The kernel lets go of it when the process ends, however it ends. The file stays.

@@ -16,6 +16,7 @@ from stratum.domain.events import (
     BucketDeleted,
     DeleteMarkerCreated,
     DeleteMarkerRemoved,
+    JournalRecovered,
     PartStored,
     Recorded,
     UploadAborted,
@@ -238,7 +239,7 @@ def _remove_sorted(items: list[Any], item: object) -> None:
 
 _APPLY: dict[type, Callable[[MemoryCatalog, Recorded, Any], None]] = {
     **APPLY_PLACEMENTS,
-    **dict.fromkeys(IDENTITY_EVENTS, lambda _catalog, _row, _event: None),
+    **dict.fromkeys((*IDENTITY_EVENTS, JournalRecovered), lambda _catalog, _row, _event: None),
     BucketCreated: MemoryCatalog._bucket_created,
     BucketDeleted: MemoryCatalog._bucket_deleted,
     BucketConfigured: MemoryCatalog._bucket_configured,

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 
 from stratum.adapters import projection_objects, projection_placements
 from stratum.adapters.projection_placements import Projection
-from stratum.domain.events import Recorded
+from stratum.domain.events import JournalRecovered, Recorded
 from stratum.domain.identity_events import IDENTITY_EVENTS
 
 PROJECTIONS: dict[type, Projection] = {
     **projection_objects.PROJECTIONS,
     **projection_placements.PROJECTIONS,
-    # The catalog has no identities: these are for the record only.
+    # The catalog has neither recoveries nor identities: these are for the record only.
+    JournalRecovered: lambda _execute, _row, _event: None,
     **dict.fromkeys(IDENTITY_EVENTS, lambda _execute, _row, _event: None),
 }
 

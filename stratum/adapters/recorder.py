@@ -18,7 +18,7 @@ from stratum.domain.hash_chain import link
 from stratum.ports import Head
 
 # The library reads the position as `rowid`; AUTOINCREMENT keeps SQLite from reusing one.
-_EVENTS_SCHEMA = (
+EVENTS_SCHEMA = (
     """CREATE TABLE IF NOT EXISTS stored_events(
         rowid INTEGER PRIMARY KEY AUTOINCREMENT, originator_id TEXT NOT NULL,
         originator_version INTEGER NOT NULL, topic TEXT NOT NULL, state BLOB NOT NULL,
@@ -38,7 +38,7 @@ class JournalRecorder(SQLiteApplicationRecorder):
     """Stores events with the digests given to it; reads are the library's."""
 
     def construct_create_table_statements(self) -> list[str]:
-        return [*_EVENTS_SCHEMA, *SCHEMA]
+        return [*EVENTS_SCHEMA, *SCHEMA]
 
     def _insert_events(
         self,

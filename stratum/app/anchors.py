@@ -15,6 +15,7 @@ from stratum.app.audit import Finding
 from stratum.domain.anchor import (
     ANCHOR,
     ANCHORS_FILE,
+    RECOVERED,
     Anchor,
     Sign,
     Verify,
@@ -25,7 +26,9 @@ from stratum.domain.anchor import (
 )
 from stratum.domain.errors import DiskFailed, RemoteFailed
 from stratum.domain.event_archive import is_segment, parse_segment, segment_name
+from stratum.domain.events import JournalRecovered
 from stratum.domain.hash_chain import GENESIS_DIGEST, first_broken
+from stratum.domain.recovery_events import RECOVERIES
 from stratum.ports import EventArchive, Head, Journal, NowMs
 
 ANCHOR_INTERVAL_S = 3600.0
@@ -95,6 +98,48 @@ async def append_anchor(archive: EventArchive, anchor: Anchor) -> None:
     await archive.write_at(ANCHORS_FILE, whole, format_anchor(anchor))
 
 
+async def proved_recovery(
+    journal: Journal, archives: Sequence[EventArchive], key: bytes, verify: Verify
+) -> Anchor | None:
+    """The statement that the journal's last recovery left beside the anchors, signed with our
+    key; None if there was no recovery, or nobody can prove it.
+
+    Places that lack it, because they were away, get it now. Without proof, whoever rewrote the
+    journal could have the copies of the true one thrown away by claiming a recovery.
+    """
+    history = await journal.history(RECOVERIES)
+    told = history[-1].event if history else None
+    if not isinstance(told, JournalRecovered):
+        return None
+    digest = bytes.fromhex(told.restored_digest)
+    found: Anchor | None = None
+    lacking = []
+    for archive in archives:
+        try:
+            anchors, _ = parse_anchors(await archive.read(ANCHORS_FILE))
+        except (DiskFailed, RemoteFailed):
+            continue
+        own = [
+            each
+            for each in anchors
+            if each is not None
+            and (each.kind, each.seq, each.digest) == (RECOVERED, told.restored_seq, digest)
+            and each.key == key
+            and each.is_genuine(verify)
+        ]
+        found = own[-1] if own else found
+        if not own:
+            lacking.append(archive)
+    for archive in lacking:
+        if found is None:
+            break
+        try:
+            await append_anchor(archive, found)
+        except (DiskFailed, RemoteFailed) as error:
+            log.warning("%s does not know of the recovery: %s", archive.describe(), error)
+    return found
+
+
 async def archive_findings(
     journal: Journal,
     archives: Sequence[EventArchive],
@@ -151,7 +196,10 @@ async def _copy_findings(journal: Journal, archive: EventArchive) -> AsyncGenera
     """Follow the chain through an archive, and compare its end with the journal."""
     seq, digest, place = 0, GENESIS_DIGEST, archive.describe()
     for name in filter(is_segment, await archive.names()):
-        segment = parse_segment(await archive.read(name))
+        data = await archive.read(name)
+        if not data:
+            continue  # it was emptied: see `empty_segments`
+        segment = parse_segment(data)
         if segment is None or segment_name(segment.first_seq) != name:
             yield Finding("archive", place, f"{name} is not a segment of events")
             return

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 import trio
 
-from stratum.app.anchors import AnchorWriter
-from stratum.app.journal_mirror import REMOTE_INTERVAL_S, ArchiveStatus, JournalMirror
-from stratum.domain.anchor import Sign
+from stratum.app.anchors import AnchorWriter, proved_recovery
+from stratum.app.journal_mirror import (
+    FIRST_LOOK_LIMIT_S,
+    REMOTE_INTERVAL_S,
+    ArchiveStatus,
+    JournalMirror,
+)
+from stratum.domain.anchor import Sign, Verify
 from stratum.domain.names import Tier
 from stratum.ports import EventArchive, Journal, NowMs
 
@@ -54,11 +59,12 @@ class JournalCopies:
         return self.mirror.status()
 
 
-def make_copies(
+async def make_copies(
     journal: Journal,
     on_disks: Sequence[EventArchive],
     in_remote: EventArchive | None,
     sign: Sign,
+    verify: Verify,
     public_key: bytes,
     now_ms: NowMs,
     config: CopiesConfig,
@@ -67,8 +73,17 @@ def make_copies(
     archives = [(archive, config.interval_s) for archive in on_disks]
     if in_remote is not None:
         archives.append((in_remote, max(REMOTE_INTERVAL_S, config.interval_s)))
-    mirror = JournalMirror(journal, archives, now_ms, interval_s=config.interval_s)
     places = [archive for archive, _ in archives]
+    recovery = None
+    with trio.move_on_after(FIRST_LOOK_LIMIT_S):
+        recovery = await proved_recovery(journal, places, public_key, verify)
+    mirror = JournalMirror(
+        journal,
+        archives,
+        now_ms,
+        interval_s=config.interval_s,
+        outdated_above=recovery.seq if recovery is not None else None,
+    )
     anchors = AnchorWriter(
         journal, places, sign, public_key, now_ms, interval_s=config.anchor_interval_s
     )

@@ -68,11 +68,20 @@ class ArchiveEnd:
 async def find_end(archive: EventArchive) -> ArchiveEnd:
     """Read the last segment there is. Raises DiskFailed or RemoteFailed."""
     for name in sorted(filter(is_segment, await archive.names()), reverse=True):
-        found = parse_segment(await archive.read(name))
+        data = await archive.read(name)
+        if not data:
+            continue  # it was emptied
+        found = parse_segment(data)
         if found is not None and segment_name(found.first_seq) == name:
             return ArchiveEnd(found.last_seq, found.digest, name, found.length)
         log.warning("%s: %s is no segment, it will be written again", archive.describe(), name)
     return ArchiveEnd(0, GENESIS_DIGEST)
+
+
+async def empty_segments(archive: EventArchive) -> None:
+    """Make an archive one without events, the last ones first."""
+    for name in sorted(filter(is_segment, await archive.names()), reverse=True):
+        await archive.write_at(name, 0, b"")
 
 
 async def archive_status(archive: EventArchive) -> ArchiveStatus:
@@ -121,7 +130,11 @@ class JournalMirror:
         now_ms: NowMs,
         *,
         interval_s: float = MIRROR_INTERVAL_S,
+        outdated_above: int | None = None,
     ) -> None:
+        """`outdated_above`: a recovery, proved by a signed statement, could restore events up to
+        this one only. A copy that has others above it was away then, and is written anew."""
+        self._outdated_above = outdated_above
         self._journal = journal
         self._copies = [_Copy(archive, interval) for archive, interval in archives]
         self._now_ms = now_ms
@@ -252,6 +265,11 @@ class JournalMirror:
         if end.seq:
             known = await self._journal.rows(end.seq - 1, 1)
             if not known or known[0].digest != end.digest:
+                if self._outdated_above is not None and end.seq > self._outdated_above:
+                    log.warning("%s is from before a recovery", copy.archive.describe())
+                    await empty_segments(copy.archive)
+                    copy.end = ArchiveEnd(0, GENESIS_DIGEST)
+                    return True
                 copy.differs = True
                 own = (
                     f"event {end.seq} of the journal is another"

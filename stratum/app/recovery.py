@@ -84,8 +84,9 @@ async def _introduce(
     """Tell the journal of a new disk. Raises DiskFailed if it is not new."""
     if await disk.label() is not None:
         raise DiskFailed(
-            f"{disk.path} belongs to a store whose journal is not this one. To start"
-            " an empty store, use empty directories."
+            f"{disk.path} belongs to a store whose journal is not this one. If its metadata was"
+            " lost, `stratum recover` makes it again. To start an empty store, use empty"
+            " directories."
         )
     # The event first: a label the journal doesn't know would look like another store's.
     added = partial(_add_disk, label=DiskLabel(tier, index, disk_id))

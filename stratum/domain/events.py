@@ -43,6 +43,7 @@ from stratum.domain.placement_events import (
     TierUnpinned,
     VolumeMoved,
 )
+from stratum.domain.recovery_events import JournalRecovered
 from stratum.domain.restraint_events import (
     RESTRAINT_EVENTS,
     MoveDeclined,
@@ -62,6 +63,7 @@ __all__ = [
     "DeleteMarkerRemoved",
     "DiskAdded",
     "Event",
+    "JournalRecovered",
     "MoveAbandoned",
     "MoveDeclined",
     "PartStored",
@@ -106,6 +108,7 @@ Event = (
     | PricesAdopted
     | TierPinned
     | TierUnpinned
+    | JournalRecovered
     | UserAdded
     | UserRemoved
     | AccessKeyAdded
@@ -137,6 +140,7 @@ ALL: tuple[type[Event], ...] = (
     PricesAdopted,
     TierPinned,
     TierUnpinned,
+    JournalRecovered,
     *IDENTITY_EVENTS,
     *RESTRAINT_EVENTS,
 )

@@ -131,7 +131,7 @@ async def test_anchors_a_recovery_could_not_keep_are_void(store, autojump_clock)
 async def test_a_copy_that_was_changed_is_found(store, autojump_clock):
     await store.mirror()
     (name,) = await store.archives[0].names()
-    await store.archives[0].write_at(name, 0, b"")
+    await store.archives[0].write_at(name, 0, b"garbage")
     assert await store.findings() == [f"archive one: {name} is not a segment of events"]
 
 

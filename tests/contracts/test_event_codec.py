@@ -75,6 +75,7 @@ EXAMPLES = [
     PricesAdopted("p1", "{}"),
     TierUnpinned("alpha", "a/é"),
     PINNED,
+    events.JournalRecovered(7, "0" * 64, 1000, "hot0", 1, 2, 3, 4, ("hot5",)),
     events.UserAdded("a" * 64, "alice", "alice@example.com"),
     events.UserRemoved("a" * 64, "alice"),
     events.AccessKeyAdded("a" * 64, "AKALICE"),
@@ -123,6 +124,8 @@ FIELDS = {
     PricesAdopted: "version document",
     TierPinned: "bucket prefix tier why",
     TierUnpinned: "bucket prefix",
+    events.JournalRecovered: "restored_seq restored_digest restored_at_ms source versions parts"
+    " moves dropped absent",
     events.UserAdded: "user_id name email",
     events.UserRemoved: "user_id name",
     events.AccessKeyAdded: "user_id access_key_id",
