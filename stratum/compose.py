@@ -21,7 +21,7 @@ from awscrt.checksums import crc64nvme
 
 from stratum.adapters.access_log import open_access_log
 from stratum.adapters.disk import DirectoryDisk
-from stratum.adapters.identity import ROOT, RandomMint, RootCredentials, uuid7_source
+from stratum.adapters.identity import RandomMint, RootCredentials, uuid7_source
 from stratum.adapters.identity_store import open_identity_store
 from stratum.adapters.journal import open_journal
 from stratum.adapters.journal_reader import open_journal_readonly
@@ -36,6 +36,7 @@ from stratum.adapters.web.asgi_types import AsgiApp
 from stratum.adapters.web.control import Commands, make_control
 from stratum.adapters.web.cors_handlers import cross_origin
 from stratum.adapters.web.front import Access, Front
+from stratum.adapters.web.guard import Guard
 from stratum.adapters.web.handler_table import handler_table
 from stratum.adapters.web.identity_control import add_identity_commands
 from stratum.adapters.web.lifespan import Lifespan
@@ -211,7 +212,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             journal,
             disks,
             remote,
-            Buckets(journal, config.region),
+            Buckets(journal, config.region, config.object_ownership),
             objects,
             uploads,
             tiering,
@@ -306,8 +307,9 @@ async def open_identities_alone(config: Config, root: RootCredentials) -> AsyncI
 def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     """The ASGI application over an open store."""
     config = stratum.config
+    guard = Guard(stratum.journal, identities)
     access = Access(
-        identities.secret_for, identities.caller_of, ROOT, config.region, config.domains
+        identities.secret_for, identities.principal_of, guard, config.region, config.domains
     )
 
     async def metrics() -> bytes:
@@ -347,7 +349,7 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     commands = Commands(ready, metrics, report, move, pins.pin, pins.unpin, scrub)
     control = make_control(commands, access, now_ms)
     add_identity_commands(control, identities, access, now_ms)
-    signers = FormSigners(identities.secret_for, identities.caller_of, config.region, now_ms)
+    signers = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
     handlers = handler_table(stratum.buckets, stratum.objects, stratum.uploads, signers)
     return Front(
         handlers,

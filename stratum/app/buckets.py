@@ -16,14 +16,22 @@ from stratum.domain.bucket import (
 from stratum.domain.catalog import Bucket
 from stratum.domain.errors import BucketAlreadyOwnedByYou
 from stratum.domain.names import BucketName, Caller
+from stratum.domain.ownership import ObjectOwnership
 from stratum.domain.settings import NO_SETTINGS, BucketSettings
 from stratum.ports import Journal
 
 
 class Buckets:
-    def __init__(self, journal: Journal, region: str) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        region: str,
+        default_ownership: ObjectOwnership = ObjectOwnership.OBJECT_WRITER,
+    ) -> None:
+        """`default_ownership` is that of new buckets which ask for none."""
         self._journal = journal
         self.region = region
+        self.default_ownership = default_ownership
 
     async def create(
         self, caller: Caller, name: BucketName, settings: BucketSettings = NO_SETTINGS

@@ -15,6 +15,7 @@ from stratum.app.journal_copies import CopiesConfig
 from stratum.app.mover import MoveLimits
 from stratum.domain.errors import InvalidConfig
 from stratum.domain.names import Tier
+from stratum.domain.ownership import ObjectOwnership
 from stratum.domain.stripes import ErasureProfile
 
 Value = str | int | float | bool | tuple[str, ...]
@@ -56,6 +57,11 @@ KEYS: dict[str, tuple[Value, str]] = {
     "tiering.low_watermark": (0.8, "share of a disk that is then left used"),
     "tiering.spend_per_month": (0.0, "$ for requests and egress of the remote; 0: no cap"),
     "tiering.reclaim_grace_s": (60.0, "how long a superseded copy is kept for readers"),
+    "s3.object_ownership": (
+        "ObjectWriter",
+        "ownership of objects in new buckets: ObjectWriter, BucketOwnerPreferred or"
+        " BucketOwnerEnforced (no ACLs)",
+    ),
     "metadata.url": ("sqlite:///DATA/metadata/journal.db", "where the journal is"),
     "metadata.copies": ("hot", "tier whose disks keep copies of the journal: hot, warm or none"),
     "metadata.copy_interval_s": (1.0, "how far copies on disks may be behind the journal"),
@@ -107,6 +113,7 @@ class Config:
     low_watermark: float
     spend_per_month: float
     reclaim_grace_s: float
+    object_ownership: ObjectOwnership
     journal: Path
     copies: CopiesConfig
     anchor_key: Path
@@ -251,6 +258,7 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         low_watermark=number("tiering.low_watermark", 0, number("tiering.high_watermark", 0, 1)),
         spend_per_month=number("tiering.spend_per_month", 0),
         reclaim_grace_s=number("tiering.reclaim_grace_s", 0),
+        object_ownership=_ownership(text("s3.object_ownership")),
         journal=_journal(data, url.removeprefix("sqlite:///")),
         copies=CopiesConfig(
             tier=_copies_tier(text("metadata.copies")),
@@ -307,6 +315,14 @@ def _disks(
     if len({path.resolve() for path in paths}) != len(paths):
         raise InvalidConfig(f"tiers.{tier}.disks: a directory is listed twice")
     return paths
+
+
+def _ownership(text: str) -> ObjectOwnership:
+    try:
+        return ObjectOwnership(text)
+    except ValueError:
+        allowed = ", ".join(ObjectOwnership)
+        raise InvalidConfig(f"s3.object_ownership: {allowed}; not {text!r}") from None
 
 
 def _remote(values: Mapping[str, Value]) -> RemoteConfig | None:

@@ -36,6 +36,7 @@ from stratum.domain.identity import (
     secret_access_key,
 )
 from stratum.domain.names import Caller
+from stratum.domain.principal import Principal, account_principal
 from stratum.ports import IdentityStore, Journal, NowMs
 
 log = logging.getLogger("stratum.identities")
@@ -84,13 +85,17 @@ class Identities:
         key = self.directory.key(access_key_id)
         return key.secret if key else None
 
-    def caller_of(self, access_key_id: str) -> Caller:
-        """Whom an access key speaks for; it was looked up before."""
+    def principal_of(self, access_key_id: str) -> Principal:
+        """Whom an access key speaks for; it was looked up before. Raises AccessDenied."""
         key = self.directory.key(access_key_id)
         account = self.directory.account(key.account_id) if key else None
         if account is None:
             raise AccessDenied("The access key was removed")
-        return Caller(account.id, account.name)
+        return account_principal(
+            Caller(account.id, account.name),
+            account.number,
+            operator=self.directory.is_fixed(account),
+        )
 
     async def add_user(
         self, caller: Caller, name: str, email: str = "", pair: tuple[str, str] | None = None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 
+from stratum.domain.acl import Acl
+
 
 @dataclass(frozen=True)
 class VersionAttributes:
@@ -17,6 +19,8 @@ class VersionAttributes:
     """Canonical id of who wrote the version; empty for the bucket's owner."""
     owner_name: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    acl: Acl | None = None
+    """None: the owner alone."""
 
     def changed(self, attribute: str, value: VersionAttributes) -> VersionAttributes:
         """These attributes with `attribute` taken from `value`. One this version of the program

@@ -82,6 +82,8 @@ class Decision:
     allowed: bool
     why: str = ""
     """For whoever was refused; says nothing about the content of policies."""
+    explicit: bool = False
+    """Refused because a policy says so, and not because none allows it."""
 
 
 ALLOWED = Decision(True)
@@ -111,9 +113,13 @@ def authorize(
     said = _bucket_policy_says(who, need, resource, bucket, keys)
     own = _own_policies_say(who, need.action, resource, keys)
     if said.effect is Effect.DENY and not _is_exempt(who, need, bucket, is_owner_account):
-        return _denied(who, need, resource, "with an explicit deny in a resource-based policy")
+        return _denied(
+            who, need, resource, "with an explicit deny in a resource-based policy", True
+        )
     if own is Effect.DENY:
-        return _denied(who, need, resource, "with an explicit deny in an identity-based policy")
+        return _denied(
+            who, need, resource, "with an explicit deny in an identity-based policy", True
+        )
 
     granted = _acl_grants(who, need, bucket, found)
     if foreign and not who.operator:
@@ -211,11 +217,14 @@ def _acl_grants(
     return found.acl.allows(who, need.permission, ignore_public=ignore_public)
 
 
-def _denied(who: Principal, need: Need, resource: str, why: str) -> Decision:
+def _denied(
+    who: Principal, need: Need, resource: str, why: str, explicit: bool = False
+) -> Decision:
     if who.is_anonymous:
-        return Decision(False, "Access Denied")
+        return Decision(False, "Access Denied", explicit)
     return Decision(
         False,
         f"User: {who.arn} is not authorized to perform: {need.action} on resource:"
         f' "{resource}" {why}',
+        explicit,
     )

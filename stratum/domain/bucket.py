@@ -39,10 +39,14 @@ def create_bucket(
     region: str,
     settings: BucketSettings = NO_SETTINGS,
 ) -> Sequence[BucketCreated | BucketConfigured]:
-    """A new bucket with these settings. Raises BucketAlreadyOwnedByYou or BucketAlreadyExists."""
+    """A new bucket with these settings.
+
+    Raises BucketAlreadyOwnedByYou, or BucketAlreadyExists: somebody else's, or with another ACL,
+    which creating it again would seem to change.
+    """
     existing = catalog.bucket(name)
     if existing is not None:
-        if existing.owner.id == owner.id:
+        if existing.owner.id == owner.id and existing.settings.acl == settings.acl:
             raise BucketAlreadyOwnedByYou(
                 "Your previous request to create the named bucket succeeded and you already own it."
             )

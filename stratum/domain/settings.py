@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
+from stratum.domain.acl import Acl
 from stratum.domain.bucket_logging import LoggingConfiguration
 from stratum.domain.cors import CorsConfiguration
 from stratum.domain.notification import NotificationConfiguration
+from stratum.domain.ownership import BucketPolicy, ObjectOwnership, PublicAccessBlock
 from stratum.domain.request_payment import Payer
 from stratum.domain.website import WebsiteConfiguration
 
@@ -34,6 +36,10 @@ class BucketSettings:
     logging: LoggingConfiguration | None = None
     notification: NotificationConfiguration | None = None
     request_payment: Payer | None = None
+    acl: Acl | None = None
+    policy: BucketPolicy | None = None
+    ownership: ObjectOwnership | None = None
+    public_access_block: PublicAccessBlock | None = None
 
     def changed(self, setting: str, value: BucketSettings) -> BucketSettings:
         """These settings with `setting` taken from `value`. A setting this version of the program

@@ -67,7 +67,7 @@ async def test_a_user_signs_as_soon_as_it_is_added_and_after_a_restart():
     issued = await identities.add_user(OPERATOR, "alice", "alice@example.com")
     for each in (identities, await opened(store, journal)):
         assert each.secret_for(issued.key.id) == issued.key.secret
-        assert each.caller_of(issued.key.id) == Caller(issued.account.id, "alice")
+        assert each.principal_of(issued.key.id).account == Caller(issued.account.id, "alice")
     assert await recorded(journal) == [
         ("root", UserAdded(issued.account.id, "alice", "alice@example.com")),
         ("root", AccessKeyAdded(issued.account.id, issued.key.id)),
@@ -83,7 +83,7 @@ async def test_keys_come_and_go():
     await identities.remove_key(OPERATOR, "alice", "my-own-key")
     assert identities.secret_for("my-own-key") is None
     with pytest.raises(AccessDenied):
-        identities.caller_of("my-own-key")
+        identities.principal_of("my-own-key")
     assert identities.secret_for(second.key.id) == second.key.secret
     with pytest.raises(NoSuchUser):
         await identities.add_key(OPERATOR, "nobody")
@@ -95,7 +95,7 @@ async def test_a_user_with_buckets_stays():
     journal = MemoryJournal(lambda: NOW_MS)
     identities = await opened(MemoryIdentityStore(), journal)
     issued = await identities.add_user(OPERATOR, "alice")
-    alice = identities.caller_of(issued.key.id)
+    alice = identities.principal_of(issued.key.id).account
     buckets = Buckets(journal, "us-east-1")
     await buckets.create(alice, BucketName("photos"))
     with pytest.raises(Conflict, match="photos"):

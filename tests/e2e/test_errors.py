@@ -99,11 +99,9 @@ def test_commands_need_credentials(server):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda s3, bucket: s3.get_bucket_acl(Bucket=bucket),
-        lambda s3, bucket: s3.put_bucket_acl(Bucket=bucket, ACL="private"),
-        lambda s3, bucket: s3.get_bucket_policy(Bucket=bucket),
-        lambda s3, bucket: s3.put_bucket_versioning(
-            Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+        lambda s3, bucket: s3.get_bucket_replication(Bucket=bucket),
+        lambda s3, bucket: s3.put_bucket_accelerate_configuration(
+            Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"}
         ),
         lambda s3, bucket: s3.put_object_tagging(
             Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]}
@@ -111,7 +109,6 @@ def test_commands_need_credentials(server):
         lambda s3, bucket: s3.put_object(
             Bucket=bucket, Key="k", Body=b"y", ServerSideEncryption="AES256"
         ),
-        lambda s3, bucket: s3.put_object(Bucket=bucket, Key="k", Body=b"y", ACL="public-read"),
         lambda s3, bucket: s3.put_object(Bucket=bucket, Key="k", Body=b"y", Tagging="a=b"),
     ],
 )

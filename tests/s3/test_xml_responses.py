@@ -237,7 +237,7 @@ def test_uploads():
         checksum_algorithm=ChecksumAlgorithm.SHA1, checksum_type=ChecksumType.COMPOSITE
     )
     page = Page((with_checksum,), ("d d/",), Position("k y", within="u1"))
-    found = read("ListMultipartUploads", render_uploads("bucket", query, page))
+    found = read("ListMultipartUploads", render_uploads("bucket", query, page, OWNER))
     person = {"ID": OWNER.id, "DisplayName": OWNER.name}
     assert found["Uploads"] == [
         {
@@ -255,7 +255,7 @@ def test_uploads():
     assert (found["KeyMarker"], found["UploadIdMarker"]) == ("a%20b", "u0")
     assert (found["NextKeyMarker"], found["NextUploadIdMarker"]) == ("k%20y", "u1")
     assert found["IsTruncated"]
-    last = read("ListMultipartUploads", render_uploads("bucket", query, Page((), (), None)))
+    last = read("ListMultipartUploads", render_uploads("bucket", query, Page((), (), None), OWNER))
     assert not last["IsTruncated"]
     assert "Uploads" not in last
 
@@ -265,7 +265,9 @@ def test_parts():
     parts = [
         Part("u1", number, 5, "e" * 32, location, "0" * 16, NOW_MS, (CRC32,)) for number in (3, 7)
     ]
-    found = read("ListParts", render_parts(upload(), PartsQuery(2, 2), parts, truncated=True))
+    found = read(
+        "ListParts", render_parts(upload(), PartsQuery(2, 2), parts, OWNER, truncated=True)
+    )
     assert found["Parts"][0] == {
         "PartNumber": 3,
         "LastModified": NOW,
@@ -276,7 +278,7 @@ def test_parts():
     assert (found["PartNumberMarker"], found["NextPartNumberMarker"]) == (2, 7)
     assert (found["MaxParts"], found["IsTruncated"]) == (2, True)
     assert (found["Bucket"], found["Key"], found["UploadId"]) == ("bucket", "k y", "u1")
-    empty = read("ListParts", render_parts(upload(), PartsQuery(9, 2), [], truncated=False))
+    empty = read("ListParts", render_parts(upload(), PartsQuery(9, 2), [], OWNER, truncated=False))
     assert empty["NextPartNumberMarker"] == 9
     assert "Parts" not in empty
 

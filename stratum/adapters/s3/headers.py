@@ -43,18 +43,8 @@ TIER_STORAGE_CLASSES = {
 }
 """What we call our tiers in answers: all of them can be read at once, as these classes can."""
 
-CANNED_ACLS_GRANTED = ("private", "bucket-owner-full-control")
-CANNED_ACLS_KNOWN = (
-    "authenticated-read",
-    "aws-exec-read",
-    "bucket-owner-read",
-    "log-delivery-write",
-    "public-read",
-    "public-read-write",
-)
 UNSUPPORTED_PREFIXES = (
     "x-amz-copy-source-server-side-encryption-",
-    "x-amz-grant-",
     "x-amz-object-lock-",
     "x-amz-server-side-encryption",
 )
@@ -71,7 +61,6 @@ UNSUPPORTED_HEADERS = {
 UNSUPPORTED_UNLESS = {
     "x-amz-bucket-namespace": ("global",),
     "x-amz-bucket-object-lock-enabled": ("false",),
-    "x-amz-object-ownership": ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"),
     "x-amz-tagging-directive": ("COPY",),
 }
 """Headers that change nothing with these values."""
@@ -100,11 +89,6 @@ def refuse_unsupported(headers: Headers) -> None:
             or value not in allowed
         ):
             raise _not_implemented(name)
-    acl = headers.get("x-amz-acl", CANNED_ACLS_GRANTED[0])
-    if acl in CANNED_ACLS_KNOWN:
-        raise _not_implemented("x-amz-acl")
-    if acl not in CANNED_ACLS_GRANTED:
-        raise InvalidArgument("The canned ACL you provided is not valid", "x-amz-acl", acl[:100])
 
 
 def conditions(headers: Headers, prefix: str = "") -> Conditions:

@@ -125,7 +125,8 @@ def authenticate(
     else:
         claim = _claim_of_header(authorization, head.headers, now_s, region)
     _require_signed(head.headers, claim.signed_headers)
-    mode = _payload_mode(claim)
+    # A chain of chunk signatures begins with that of an Authorization header, never of a URL.
+    mode = _payload_mode(claim.content_sha256, signable=not claim.presigned)
     secret = secret_for(claim.access_key_id)
     if secret is None:
         raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": claim.access_key_id})
@@ -137,6 +138,17 @@ def authenticate(
         chunk_signer=signer if mode in _SIGNED_STREAMS else None,
         presigned=claim.presigned,
     )
+
+
+def anonymous(head: RequestHead) -> Authentication:
+    """What a request without credentials promises about its body; nothing in it is signed.
+
+    Raises S3Error InvalidArgument for a promise of signatures.
+    """
+    content_sha256 = head.headers.get("x-amz-content-sha256") or UNSIGNED_PAYLOAD
+    mode = _payload_mode(content_sha256, signable=False)
+    is_signed = mode is PayloadMode.SIGNED
+    return Authentication("", mode, content_sha256.lower() if is_signed else None, None, False)
 
 
 def _verify(head: RequestHead, claim: _Claim, secret: str, region: str) -> ChunkSigner:
@@ -320,19 +332,18 @@ def _require_signed(headers: Headers, signed_headers: str) -> None:
         )
 
 
-def _payload_mode(claim: _Claim) -> PayloadMode:
-    if _SHA256(claim.content_sha256):
+def _payload_mode(content_sha256: str, *, signable: bool) -> PayloadMode:
+    if _SHA256(content_sha256):
         return PayloadMode.SIGNED
-    mode = _MODES.get(claim.content_sha256)
-    # A chain of chunk signatures begins with that of an Authorization header, never of a URL.
-    if mode is None or (claim.presigned and mode in _SIGNED_STREAMS):
+    mode = _MODES.get(content_sha256)
+    if mode is None or (mode in _SIGNED_STREAMS and not signable):
         allowed = ", ".join(_MODES)
         raise S3Error(
             "InvalidArgument",
             f"x-amz-content-sha256 must be {allowed} or a valid sha256 value.",
             fields={
                 "ArgumentName": "x-amz-content-sha256",
-                "ArgumentValue": claim.content_sha256[:100],
+                "ArgumentValue": content_sha256[:100],
             },
         )
     return mode

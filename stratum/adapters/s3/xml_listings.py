@@ -125,10 +125,12 @@ def _owner_element(shown: ListedObject | DeleteMarker, owner: Caller) -> str:
     return render_caller("Owner", own)
 
 
-def render_uploads(bucket: BucketName, query: UploadsQuery, page: Page[Upload]) -> bytes:
-    """ListMultipartUploadsResult."""
+def render_uploads(
+    bucket: BucketName, query: UploadsQuery, page: Page[Upload], owner: Caller
+) -> bytes:
+    """ListMultipartUploadsResult. `owner`: the bucket's."""
     encode = _encoder(query.url_encoded)
-    rows = "".join(_upload(upload, encode) for upload in page.entries)
+    rows = "".join(_upload(upload, encode, owner) for upload in page.entries)
     following = page.next
     return document(
         "ListMultipartUploadsResult",
@@ -147,11 +149,12 @@ def render_uploads(bucket: BucketName, query: UploadsQuery, page: Page[Upload]) 
     )
 
 
-def _upload(upload: Upload, encode: Encode) -> str:
-    owner = Caller(upload.owner_id, upload.owner_name)
+def _upload(upload: Upload, encode: Encode, owner: Caller) -> str:
+    initiator = Caller(upload.owner_id, upload.owner_name)
     return (
         f"<Upload>{element('Key', encode(upload.key))}{element('UploadId', upload.id)}"
-        f"{render_caller('Initiator', owner)}{render_caller('Owner', owner)}"
+        f"{render_caller('Initiator', initiator)}"
+        f"{render_caller('Owner', _owner_to_be(upload, owner))}"
         f"{element('StorageClass', TIER_STORAGE_CLASSES[Tier.HOT])}"
         f"{element('Initiated', format_iso_date(upload.started_at_ms))}"
         f"{optional('ChecksumAlgorithm', upload.checksum_algorithm)}"
@@ -159,11 +162,19 @@ def _upload(upload: Upload, encode: Encode) -> str:
     )
 
 
+def _owner_to_be(upload: Upload, owner: Caller) -> Caller:
+    """Whose the object will be; `owner` is the bucket's."""
+    attributes = upload.attributes
+    if not attributes.owner_id:
+        return owner
+    return Caller(attributes.owner_id, attributes.owner_name)
+
+
 def render_parts(
-    upload: Upload, query: PartsQuery, parts: Sequence[Part], *, truncated: bool
+    upload: Upload, query: PartsQuery, parts: Sequence[Part], owner: Caller, *, truncated: bool
 ) -> bytes:
-    """ListPartsResult."""
-    owner = Caller(upload.owner_id, upload.owner_name)
+    """ListPartsResult. `owner`: the bucket's."""
+    initiator = Caller(upload.owner_id, upload.owner_name)
     last = parts[-1].number if parts else query.after
     rows = "".join(
         f"<Part>{element('PartNumber', part.number)}"
@@ -177,8 +188,8 @@ def render_parts(
         element("Bucket", upload.bucket),
         element("Key", upload.key),
         element("UploadId", upload.id),
-        render_caller("Initiator", owner),
-        render_caller("Owner", owner),
+        render_caller("Initiator", initiator),
+        render_caller("Owner", _owner_to_be(upload, owner)),
         element("StorageClass", TIER_STORAGE_CLASSES[Tier.HOT]),
         element("PartNumberMarker", query.after),
         element("NextPartNumberMarker", last),

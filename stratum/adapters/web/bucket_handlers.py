@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from stratum.adapters.s3 import headers as s3_headers
+from stratum.adapters.s3.acl_headers import asked_acl
 from stratum.adapters.s3.queries import buckets_query, objects_query, versions_query
+from stratum.adapters.s3.xml_access import object_ownership
 from stratum.adapters.s3.xml_listings import render_objects, render_versions
 from stratum.adapters.s3.xml_requests import (
     XML_LENGTH_MAX_BYTES,
@@ -15,7 +17,10 @@ from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
+from stratum.domain.acl import private
 from stratum.domain.errors import InvalidArgument
+from stratum.domain.granting import bucket_acl, check_ownership
+from stratum.domain.ownership import NO_BLOCK, ObjectOwnership
 from stratum.domain.settings import BucketSettings
 
 
@@ -43,8 +48,26 @@ class BucketHandlers:
             raise InvalidArgument(
                 f"This server is in region {self._buckets.region}", "LocationConstraint", region
             )
-        await self._buckets.create(request.caller, request.bucket)
+        settings = self._initial_settings(request)
+        await self._buckets.create(request.caller, request.bucket, settings)
         return S3Response(200, {"location": f"/{request.bucket}"})
+
+    def _initial_settings(self, request: S3Request) -> BucketSettings:
+        """Object ownership and ACL from the headers, or as this server is configured."""
+        headers, owner = request.head.headers, request.caller
+        ownership: ObjectOwnership | None = None
+        if "x-amz-object-ownership" in headers:
+            ownership = object_ownership(headers["x-amz-object-ownership"])
+        elif self._buckets.default_ownership is not ObjectOwnership.OBJECT_WRITER:
+            ownership = self._buckets.default_ownership
+        wanted = asked_acl(headers)
+        acl = bucket_acl(
+            wanted, owner, ObjectOwnership.OBJECT_WRITER, NO_BLOCK, request.guard.accounts
+        )
+        if ownership is not None:
+            check_ownership(ownership, acl, owner)
+        is_private = acl is None or acl == private(owner)
+        return BucketSettings(acl=None if is_private else acl, ownership=ownership)
 
     async def head(self, request: S3Request) -> S3Response:
         bucket = self._buckets.get(request.bucket)

@@ -121,10 +121,10 @@ def operator(access: Access, now_s: int) -> tuple[Caller, Authentication]:
     who = authenticate(head, now_s, access.secret_for, access.region)
     if who is None:
         raise credentials_required()
-    caller = access.caller_of(who.access_key_id)
-    if caller.id != access.operator.id:
+    principal = access.principal_of(who.access_key_id)
+    if not principal.operator:
         raise AccessDenied("Only the root commands the server")
-    return caller, who
+    return principal.account, who
 
 
 def _tier(argument: str) -> Tier:

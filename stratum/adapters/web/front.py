@@ -13,20 +13,27 @@ from dataclasses import dataclass
 
 import trio
 
+from stratum.adapters.s3.condition_keys import Circumstances
 from stratum.adapters.s3.errors import S3Error, render_error
 from stratum.adapters.s3.operations import Operation
 from stratum.adapters.s3.request import RequestHead, headers_from_raw
 from stratum.adapters.s3.routing import Target, resolve
-from stratum.adapters.s3.sigv4 import Authentication, PayloadMode, SecretFor, authenticate
+from stratum.adapters.s3.sigv4 import (
+    Authentication,
+    PayloadMode,
+    SecretFor,
+    anonymous,
+    authenticate,
+)
 from stratum.adapters.web.asgi_types import AsgiApp, Receive, Scope, Send
 from stratum.adapters.web.body import Body
+from stratum.adapters.web.guard import Asked, Guard
 from stratum.adapters.web.http_errors import ClientDisconnected
 from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.metrics import Metrics
 from stratum.app.foreground import Foreground
-from stratum.domain.errors import AccessDenied, IncompleteBody, StratumError
-from stratum.domain.names import Caller
-from stratum.domain.principal import ANONYMOUS
+from stratum.domain.errors import IncompleteBody, StratumError
+from stratum.domain.principal import ANONYMOUS, Principal
 from stratum.ports import NewId, NowMs
 
 CONTROL_PREFIX = b"/_stratum/"
@@ -53,9 +60,8 @@ class Access:
     """Who may come in."""
 
     secret_for: SecretFor
-    caller_of: Callable[[str], Caller]
-    operator: Caller
-    """Whoever runs the server: only this account may command it."""
+    principal_of: Callable[[str], Principal]
+    guard: Guard
     region: str
     domains: Sequence[str]
 
@@ -104,7 +110,7 @@ class Front:
         async with AsyncExitStack() as stack:
             try:
                 target = resolve(head, self._access.domains)
-                response = await self._answer(request_id, head, target, body, stack)
+                response = await self._answer(request_id, head, target, body, stack, scope)
             except Exception as error:
                 response = self._refuse(error, request_id, head, target)
             response = self._finish(head, target, response)
@@ -124,25 +130,29 @@ class Front:
         target: Target,
         body: Body,
         stack: AsyncExitStack,
+        scope: Scope,
     ) -> S3Response:
-        if target.operation in UNSIGNED_OPERATIONS:
-            nobody = ANONYMOUS.account
-            asked = S3Request(request_id, head, target, nobody, UNSIGNED, body, stack)
-            return await self._handlers[target.operation](asked)
-        authentication = authenticate(
-            head, self._now_ms() // 1000, self._access.secret_for, self._access.region
+        access, now_ms = self._access, self._now_ms()
+        who, authentication = ANONYMOUS, UNSIGNED
+        if target.operation not in UNSIGNED_OPERATIONS:
+            signed = authenticate(head, now_ms // 1000, access.secret_for, access.region)
+            authentication = signed or anonymous(head)
+            if signed is not None:
+                who = access.principal_of(signed.access_key_id)
+        around = Circumstances(
+            now_ms,
+            (scope.get("client") or ("",))[0],
+            scope.get("scheme") == "https",
+            access.region,
+            authentication.presigned,
         )
-        if authentication is None:
-            raise AccessDenied("Access Denied")
+        asked = Asked(who, head, target, around)
+        access.guard.admit(asked)
         handler = self._handlers.get(target.operation)
         if handler is None:
             raise S3Error("NotImplemented", f"{target.operation} is not implemented")
-        caller = self._access.caller_of(authentication.access_key_id)
-        # Every bucket is the caller's own: there is one account.
-        if head.headers.get("x-amz-expected-bucket-owner", caller.id) != caller.id:
-            raise AccessDenied("The bucket owner is not the expected one")
         return await handler(
-            S3Request(request_id, head, target, caller, authentication, body, stack)
+            S3Request(request_id, head, target, asked, access.guard, authentication, body, stack)
         )
 
     def _refuse(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stratum.adapters.s3.operations import Operation
+from stratum.adapters.web.access_handlers import AccessHandlers
 from stratum.adapters.web.bucket_handlers import BucketHandlers
 from stratum.adapters.web.cors_handlers import CorsHandlers
 from stratum.adapters.web.front import Handler
@@ -25,6 +26,7 @@ def handler_table(
     of_uploads = UploadHandlers(buckets, objects, uploads)
     of_cors = CorsHandlers(buckets)
     of_forms = PostHandlers(of_objects, signers)
+    of_access = AccessHandlers(buckets, objects)
     return {
         Operation.LIST_BUCKETS: of_buckets.list_buckets,
         Operation.CREATE_BUCKET: of_buckets.create,
@@ -54,4 +56,18 @@ def handler_table(
         Operation.DELETE_BUCKET_CORS: of_cors.delete,
         Operation.PREFLIGHT_REQUEST: of_cors.preflight,
         Operation.POST_OBJECT: of_forms.post,
+        Operation.GET_BUCKET_ACL: of_access.get_bucket_acl,
+        Operation.PUT_BUCKET_ACL: of_access.put_bucket_acl,
+        Operation.GET_OBJECT_ACL: of_access.get_object_acl,
+        Operation.PUT_OBJECT_ACL: of_access.put_object_acl,
+        Operation.GET_BUCKET_POLICY: of_access.get_policy,
+        Operation.PUT_BUCKET_POLICY: of_access.put_policy,
+        Operation.DELETE_BUCKET_POLICY: of_access.delete_policy,
+        Operation.GET_BUCKET_POLICY_STATUS: of_access.policy_status,
+        Operation.GET_BUCKET_OWNERSHIP_CONTROLS: of_access.get_ownership,
+        Operation.PUT_BUCKET_OWNERSHIP_CONTROLS: of_access.put_ownership,
+        Operation.DELETE_BUCKET_OWNERSHIP_CONTROLS: of_access.delete_ownership,
+        Operation.GET_PUBLIC_ACCESS_BLOCK: of_access.get_public_access_block,
+        Operation.PUT_PUBLIC_ACCESS_BLOCK: of_access.put_public_access_block,
+        Operation.DELETE_PUBLIC_ACCESS_BLOCK: of_access.delete_public_access_block,
     }

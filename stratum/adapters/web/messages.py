@@ -10,6 +10,8 @@ from stratum.adapters.s3.request import RequestHead
 from stratum.adapters.s3.routing import Target
 from stratum.adapters.s3.sigv4 import Authentication
 from stratum.adapters.web.body import Body
+from stratum.adapters.web.guard import Asked, Guard
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.errors import InvalidArgument
 from stratum.domain.names import BucketName, Caller, ObjectKey
 from stratum.ports import Buffer
@@ -22,10 +24,30 @@ class S3Request:
     id: str
     head: RequestHead
     target: Target
-    caller: Caller
+    asked: Asked
+    guard: Guard
     authentication: Authentication
     body: Body
     stack: AsyncExitStack
+
+    @property
+    def caller(self) -> Caller:
+        """The account that asks: it owns what the request makes."""
+        return self.asked.who.account
+
+    def new_attributes(self) -> VersionAttributes:
+        """Owner and ACL of the object that this request writes."""
+        return self.guard.new_attributes(self.asked)
+
+    def authorize(
+        self,
+        action: str,
+        bucket: BucketName,
+        key: ObjectKey | None = None,
+        version_id: str | None = None,
+    ) -> None:
+        """Ask for more than the operation as such needs; see `Guard.require`."""
+        self.guard.require(self.asked, action, bucket, key, version_id)
 
     @property
     def bucket(self) -> BucketName:

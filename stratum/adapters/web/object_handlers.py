@@ -55,6 +55,7 @@ class ObjectHandlers:
     async def put(self, request: S3Request) -> S3Response:
         headers = request.head.headers
         _check_wishes(request)
+        attributes = request.new_attributes()
         source, stated = stated_payload(request)
         version = await self._objects.put(
             request.caller,
@@ -64,6 +65,7 @@ class ObjectHandlers:
             stated,
             object_metadata(headers),
             s3_headers.conditions(headers),
+            attributes,
         )
         return S3Response(200, self.stored_headers(version))
 
@@ -85,6 +87,7 @@ class ObjectHandlers:
             object_metadata(headers) if replace else None,
             checksums.requested_algorithm(headers),
             s3_headers.conditions(headers),
+            request.new_attributes(),
         )
         result = render_object_copied(version.etag, version.modified_at_ms, version.checksums)
         answer = self.stored_headers(version)
@@ -109,6 +112,7 @@ class ObjectHandlers:
         for entry in asked.entries:
             try:
                 key = object_key(entry.key)
+                request.authorize("s3:DeleteObject", request.bucket, key, entry.version_id)
                 target = Target(request.bucket, key, entry.conditions, entry.version_id)
                 targets.append((entry, target))
             except StratumError as error:
@@ -152,7 +156,7 @@ class ObjectHandlers:
             **self._version_header(version),
             "x-stratum-tier": version.tier.value,
             "x-stratum-volume-id": version.volume_id,
-            **response_overrides(request.query, anonymous=False),
+            **response_overrides(request.query, anonymous=request.asked.who.is_anonymous),
         }
         if version.tier is not Tier.HOT:
             headers["x-amz-storage-class"] = TIER_STORAGE_CLASSES[version.tier]

@@ -24,8 +24,9 @@ from stratum.adapters.s3.sigv4 import SecretFor
 from stratum.adapters.web.body import Body
 from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.object_handlers import ObjectHandlers
-from stratum.domain.errors import AccessDenied, EntityTooLarge, EntityTooSmall, PreconditionFailed
-from stratum.domain.names import Caller, object_key
+from stratum.domain.errors import EntityTooLarge, EntityTooSmall, PreconditionFailed
+from stratum.domain.names import object_key
+from stratum.domain.principal import ANONYMOUS, Principal
 from stratum.ports import NowMs
 
 ENCLOSURE_TYPE = "Bucket POST must be of the enclosure-type multipart/form-data"
@@ -76,7 +77,7 @@ class FormSigners:
     """Who may have signed a form, and when a policy has ended."""
 
     secret_for: SecretFor
-    caller_of: Callable[[str], Caller]
+    principal_of: Callable[[str], Principal]
     region: str
     now_ms: NowMs
 
@@ -97,11 +98,12 @@ class PostHandlers:
         await file.open()
         fields = expanded(reader.fields, reader.filename)
         access_key_id = authenticate_form(fields, signers.secret_for, signers.region)
-        if access_key_id is None:
-            raise AccessDenied("Access Denied")
-        policy = parse_policy(policy_document(fields))
-        check_policy(policy, fields, request.bucket, signers.now_ms())
-        file.limits = (policy.size_min_bytes, policy.size_max_bytes)
+        who = ANONYMOUS if access_key_id is None else signers.principal_of(access_key_id)
+        # Whoever signs signs a policy; a form of nobody needs none.
+        if access_key_id is not None or "policy" in fields:
+            policy = parse_policy(policy_document(fields))
+            check_policy(policy, fields, request.bucket, signers.now_ms())
+            file.limits = (policy.size_min_bytes, policy.size_max_bytes)
         if not fields.get("key"):
             raise missing_key()
         key = object_key(fields["key"])
@@ -112,13 +114,10 @@ class PostHandlers:
             # Its length is not known before its end.
             {**headers_of_fields(fields), "transfer-encoding": "chunked"},
         )
-        put = replace(
-            request,
-            head=head,
-            target=Target(Operation.PUT_OBJECT, request.bucket, key, {}),
-            caller=signers.caller_of(access_key_id),
-            body=file,
-        )
+        target = Target(Operation.PUT_OBJECT, request.bucket, key, {})
+        asked = replace(request.asked, who=who, head=head, target=target)
+        request.guard.admit(asked)
+        put = replace(request, head=head, target=target, asked=asked, body=file)
         stored = await self._objects.put(put)
         return _answer(request, fields, key, stored)
 

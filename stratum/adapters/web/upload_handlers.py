@@ -20,7 +20,6 @@ from stratum.adapters.web.payloads import document, stated_payload
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
 from stratum.app.uploads import Uploads
-from stratum.domain.attributes import VersionAttributes
 from stratum.domain.events import UploadStarted
 from stratum.domain.names import UploadId
 from stratum.domain.volume import Upload
@@ -46,7 +45,7 @@ class UploadHandlers:
             metadata=object_metadata(headers),
             checksum_algorithm=wanted[0] if wanted else None,
             checksum_type=wanted[1] if wanted else None,
-            attributes=VersionAttributes(request.caller.id, request.caller.name),
+            attributes=request.new_attributes(),
         )
         await self._uploads.start(request.caller, started)
         answer: dict[str, str] = {}
@@ -130,6 +129,7 @@ class UploadHandlers:
                 upload,
                 query,
                 parts[: query.max_parts],
+                self._buckets.get(request.bucket).owner,
                 truncated=len(parts) > query.max_parts,
             )
         )
@@ -137,7 +137,8 @@ class UploadHandlers:
     async def list(self, request: S3Request) -> S3Response:
         query = uploads_query(request.query)
         page = await self._uploads.list(request.bucket, query.request)
-        return xml(render_uploads(request.bucket, query, page))
+        owner = self._buckets.get(request.bucket).owner
+        return xml(render_uploads(request.bucket, query, page, owner))
 
     def _upload(self, request: S3Request) -> Upload:
         upload_id = UploadId(request.query["uploadId"])
