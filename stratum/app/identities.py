@@ -79,6 +79,7 @@ class Identities:
         self._mint = mint
         self._now_ms = now_ms
         self._changing = trio.Lock()
+        self._principals: dict[str, Principal] = {}
 
     def secret_for(self, access_key_id: str) -> str | None:
         """The secret of an access key; None if there is no such key."""
@@ -87,15 +88,20 @@ class Identities:
 
     def principal_of(self, access_key_id: str) -> Principal:
         """Whom an access key speaks for; it was looked up before. Raises AccessDenied."""
+        known = self._principals.get(access_key_id)
+        if known is not None:
+            return known
         key = self.directory.key(access_key_id)
         account = self.directory.account(key.account_id) if key else None
         if account is None:
             raise AccessDenied("The access key was removed")
-        return account_principal(
+        principal = account_principal(
             Caller(account.id, account.name),
             account.number,
             operator=self.directory.is_fixed(account),
         )
+        self._principals[access_key_id] = principal
+        return principal
 
     async def add_user(
         self, caller: Caller, name: str, email: str = "", pair: tuple[str, str] | None = None
@@ -168,6 +174,7 @@ class Identities:
             with trio.CancelScope(shield=True):
                 await self._store.apply(change, by=caller.name)
                 self.directory.apply(change)
+                self._principals.clear()
                 try:
                     await self.report()
                 except StratumError as error:

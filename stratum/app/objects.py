@@ -242,9 +242,12 @@ class Objects:
         key: ObjectKey,
         conditions: Conditions = NO_CONDITIONS,
         version_id: str | None = None,
+        found: ObjectVersion | None = None,
     ) -> ObjectVersion:
-        """Raises what `require_version` raises, PreconditionFailed, NotModified."""
-        version = require_version(self._journal.catalog, bucket, key, version_id)
+        """`found`: the version if it was looked up since the last checkpoint.
+
+        Raises what `require_version` raises, PreconditionFailed, NotModified."""
+        version = found or require_version(self._journal.catalog, bucket, key, version_id)
         check_read(conditions, version.etag, version.modified_at_ms)
         return version
 

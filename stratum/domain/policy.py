@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from stratum.domain.policy_conditions import Condition
 from stratum.domain.principal import Principal, account_arn
 from stratum.domain.wildcards import Context, matches
+
+EXISTING_TAG = "s3:existingobjecttag/"
 
 
 class Effect(Enum):
@@ -84,6 +87,12 @@ class Statement:
 @dataclass(frozen=True)
 class Policy:
     statements: tuple[Statement, ...]
+
+    @cached_property
+    def asks_for_tags(self) -> bool:
+        """Whether a condition looks at the tags that an object has already."""
+        keys = (c.key for statement in self.statements for c in statement.conditions)
+        return any(key.startswith(EXISTING_TAG) for key in keys)
 
 
 def identity_effect(

@@ -12,6 +12,7 @@ import re
 from calendar import timegm
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from stratum.domain.wildcards import Context, fill, matches
@@ -77,10 +78,13 @@ def _bool(wanted: str, actual: str, _context: Context) -> bool:
 
 def _ip(wanted: str, actual: str, _context: Context) -> bool:
     try:
-        network, address = ip_network(wanted, strict=False), ip_address(actual)
+        network, address = _network(wanted), ip_address(actual)
     except ValueError:
         return False
     return address.version == network.version and address in network
+
+
+_network = lru_cache(lambda text: ip_network(text, strict=False))
 
 
 def _compared(

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from stratum.adapters.s3.dates import format_iso_date
 from stratum.adapters.s3.request import RequestHead
 from stratum.adapters.s3.signature import ALGORITHM
+from stratum.domain.policy import EXISTING_TAG
 from stratum.domain.principal import Principal
 
 _OF_QUERY = {
@@ -51,7 +52,7 @@ _OF_HEADERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What of a request does not stand in its head."""
 
@@ -95,7 +96,7 @@ def condition_keys(
         source = head.headers["x-amz-copy-source"].partition("?versionId=")[0]
         keys["s3:x-amz-copy-source"] = (unquote(source).removeprefix("/"),)
     for name, value in (existing_tags or {}).items():
-        keys[f"s3:existingobjecttag/{name}".lower()] = (value,)
+        keys[f"{EXISTING_TAG}{name}".lower()] = (value,)
     return keys | _of_request_tags(head.headers.get("x-amz-tagging"))
 
 

@@ -194,6 +194,11 @@ GRANTED_BY_ACL: dict[str, tuple[AclPermission, AclTarget]] = {
 }
 """Of everything else no ACL knows."""
 
+GRANTED_BY_OBJECT = frozenset(
+    action for action, (_, granted_by) in GRANTED_BY_ACL.items() if granted_by is OBJECT
+)
+"""What is the object owner's business, and not that of the bucket's owner."""
+
 READS = frozenset(
     {
         Operation.GET_OBJECT,

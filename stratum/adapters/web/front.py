@@ -147,12 +147,14 @@ class Front:
             authentication.presigned,
         )
         asked = Asked(who, head, target, around)
-        access.guard.admit(asked)
+        found = access.guard.admit(asked)
         handler = self._handlers.get(target.operation)
         if handler is None:
             raise S3Error("NotImplemented", f"{target.operation} is not implemented")
         return await handler(
-            S3Request(request_id, head, target, asked, access.guard, authentication, body, stack)
+            S3Request(
+                request_id, head, target, asked, access.guard, authentication, body, stack, found
+            )
         )
 
     def _refuse(

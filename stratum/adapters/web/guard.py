@@ -16,6 +16,7 @@ from stratum.adapters.s3.operations import Operation
 from stratum.adapters.s3.permissions import (
     ACTIONS,
     FREE,
+    GRANTED_BY_OBJECT,
     OF_VERSION,
     SELF_AUTHORIZED,
     WITHOUT_BUCKET,
@@ -44,7 +45,7 @@ from stratum.domain.granting import Accounts, AskedAcl, new_object
 from stratum.domain.names import BucketName, ObjectKey, UploadId
 from stratum.domain.ownership import NO_BLOCK, ObjectOwnership
 from stratum.domain.policy_document import BUCKET_ARN, parse_bucket_policy
-from stratum.domain.principal import Principal
+from stratum.domain.principal import Principal, PrincipalKind
 from stratum.domain.volume import ObjectVersion
 from stratum.domain.wildcards import Context
 from stratum.ports import Journal
@@ -53,7 +54,7 @@ EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 EXPECTED_SOURCE_OWNER = "x-amz-source-expected-bucket-owner"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Asked:
     """Who asks for what, and how."""
 
@@ -92,19 +93,33 @@ class Guard:
         return self._journal.catalog
 
     # -- the whole request ----------------------------------------------------------------------
-    def admit(self, asked: Asked) -> None:
-        """Let a request through to its handler. Raises AccessDenied, NoSuchBucket."""
+    def admit(self, asked: Asked) -> ObjectVersion | None:
+        """Let a request through to its handler; returns the version it is about if it had to be
+        looked up: until the next checkpoint it is as found. Raises AccessDenied, NoSuchBucket."""
         operation, name = asked.target.operation, asked.target.bucket
         if operation in FREE:
-            return
+            return None
         if operation in WITHOUT_BUCKET or name is None:
             self._admit_without_bucket(asked)
-            return
+            return None
         bucket = require_bucket(self._catalog, name)
         self._check_expected_owner(asked, EXPECTED_OWNER, bucket)
         if operation in SELF_AUTHORIZED:
-            return
-        access = bucket_access(bucket)
+            return None
+        version: ObjectVersion | None = None
+        if not _is_owner_without_policies(asked.who, bucket):
+            self._admit_to_bucket(asked, bucket)
+        elif asked.target.key is not None and ACTIONS[operation] in GRANTED_BY_OBJECT:
+            # The hot path. What may be somebody else's in the bucket takes a closer look.
+            version = self._version(name, asked.target.key, asked.target.query.get("versionId"))
+            if version is not None and version.attributes.owner_id not in ("", bucket.owner.id):
+                self._admit_to_bucket(asked, bucket)
+        if operation in (Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY):
+            self._require_source(asked)
+        return version
+
+    def _admit_to_bucket(self, asked: Asked, bucket: Bucket) -> None:
+        operation, access = asked.target.operation, bucket_access(bucket)
         if operation is Operation.DELETE_OBJECTS:
             # Its handler asks for each entry; for whom no entry can be allowed it ends here.
             if asked.who.is_anonymous and access.policy is None:
@@ -116,10 +131,7 @@ class Guard:
         except AccessDenied:
             if not self._is_own_upload(asked, access, bucket, action):
                 raise
-        if not _is_owner_without_policies(asked.who, access):
-            self._check_further_actions(asked, access, bucket)
-        if operation in (Operation.COPY_OBJECT, Operation.UPLOAD_PART_COPY):
-            self._require_source(asked)
+        self._check_further_actions(asked, access, bucket)
 
     def _admit_without_bucket(self, asked: Asked) -> None:
         operation = asked.target.operation
@@ -203,7 +215,12 @@ class Guard:
         need = need_of(action, on_object=key is not None)
         resource = f"{BUCKET_ARN}{bucket.name}" + ("" if key is None else f"/{key}")
         version: ObjectVersion | None = None
-        if key is not None and (access.policy or need.granted_by is AclTarget.OBJECT):
+        asks_for_tags = bool(
+            (access.policy is not None and access.policy.asks_for_tags)
+            or asked.who.policies
+            or asked.who.session_policies
+        )
+        if key is not None and (asks_for_tags or need.granted_by is AclTarget.OBJECT):
             version = self._version(bucket.name, key, version_id)
         found = _object_access(version, bucket) if version else None
         decision = authorize(
@@ -268,12 +285,13 @@ class Guard:
         return condition_keys(asked.head, asked.target.query, asked.who, asked.around, tags)
 
 
-def _is_owner_without_policies(who: Principal, access: BucketAccess) -> bool:
+def _is_owner_without_policies(who: Principal, bucket: Bucket) -> bool:
+    """Who may do everything to what is the owner's, as `authorize` would say."""
     return (
-        access.policy is None
-        and who.is_account
+        bucket.settings.policy is None
+        and who.kind is PrincipalKind.ACCOUNT
         and not who.session_policies
-        and (who.account.id == access.owner.id or who.operator)
+        and (who.account.id == bucket.owner.id or who.operator)
     )
 
 

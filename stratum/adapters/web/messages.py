@@ -14,6 +14,7 @@ from stratum.adapters.web.guard import Asked, Guard
 from stratum.domain.attributes import VersionAttributes
 from stratum.domain.errors import InvalidArgument
 from stratum.domain.names import BucketName, Caller, ObjectKey
+from stratum.domain.volume import ObjectVersion
 from stratum.ports import Buffer
 
 
@@ -29,6 +30,9 @@ class S3Request:
     authentication: Authentication
     body: Body
     stack: AsyncExitStack
+    found: ObjectVersion | None = None
+    """The version the request is about, if authorising it took a look; no longer true after the
+    first checkpoint."""
 
     @property
     def caller(self) -> Caller:

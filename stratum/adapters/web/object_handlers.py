@@ -35,7 +35,9 @@ class ObjectHandlers:
     async def get(self, request: S3Request) -> S3Response:
         asked, number = _asked(request)
         conditions = s3_headers.conditions(request.head.headers)
-        version = self._objects.head(request.bucket, request.key, conditions, request.version_id)
+        version = self._objects.head(
+            request.bucket, request.key, conditions, request.version_id, request.found
+        )
         if asked and not range_applies(conditions, version.etag, version.modified_at_ms):
             asked = None
         span = resolve(version, asked, number)
@@ -46,7 +48,9 @@ class ObjectHandlers:
     async def head(self, request: S3Request) -> S3Response:
         asked, number = _asked(request)
         conditions = s3_headers.conditions(request.head.headers)
-        version = self._objects.head(request.bucket, request.key, conditions, request.version_id)
+        version = self._objects.head(
+            request.bucket, request.key, conditions, request.version_id, request.found
+        )
         if asked and not range_applies(conditions, version.etag, version.modified_at_ms):
             asked = None
         span = resolve(version, asked, number)
