@@ -18,6 +18,7 @@ from stratum import (
     recover_command,
     scrub_command,
     simulate_command,
+    undo_command,
     user_command,
 )
 from stratum.app.config import Config, load_config
@@ -114,6 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     move.add_argument("--to", required=True, choices=("hot", "warm", "cold"))
     move.set_defaults(run=commands.tier_move)
     pin_command.add_parsers(actions, listing)
+    undo_command.add_parser(actions, listing)
     user_command.add_parsers(subparsers, listing)
     return parser
 

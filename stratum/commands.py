@@ -145,8 +145,8 @@ async def audit(config: Config, options: argparse.Namespace) -> int:
         wanted = auditing.Filter(
             bucket=bucket,
             prefix=prefix,
-            since_ms=_time(options.since) or 0,
-            until_ms=_time(options.until),
+            since_ms=time_ms(options.since) or 0,
+            until_ms=time_ms(options.until),
             type=options.type,
         )
         async with aclosing(auditing.events(journal, wanted)) as events:
@@ -215,7 +215,7 @@ async def replay(config: Config, options: argparse.Namespace) -> int:
                 return await _compare(journal, scratch, options.format)
             until = options.seq
             if options.at:
-                until = await journal.seq_at(_time(options.at) or 0)
+                until = await journal.seq_at(time_ms(options.at) or 0)
             path = Path(options.out) if options.out else scratch
             head = await journal.rebuild(path, until, _progress())
             with opened_catalog(path) as catalog:
@@ -322,7 +322,7 @@ def _key(text: str | None) -> bytes | None:
     return key
 
 
-def _time(text: str | None) -> int | None:
+def time_ms(text: str | None) -> int | None:
     """Unix ms of an ISO 8601 time (UTC unless it says otherwise) or of Unix seconds."""
     if text is None:
         return None

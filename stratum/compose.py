@@ -42,6 +42,7 @@ from stratum.adapters.web.identity_control import add_identity_commands
 from stratum.adapters.web.lifespan import Lifespan
 from stratum.adapters.web.metrics import Metrics
 from stratum.adapters.web.post_handlers import FormSigners
+from stratum.adapters.web.tiering_control import add_tiering_commands
 from stratum.adapters.workers import open_codec
 from stratum.app.buckets import Buckets
 from stratum.app.config import Config
@@ -349,6 +350,7 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     commands = Commands(ready, metrics, report, move, pins.pin, pins.unpin, scrub)
     control = make_control(commands, access, now_ms)
     add_identity_commands(control, identities, access, now_ms)
+    add_tiering_commands(control, stratum.tiering.undo, access, now_ms)
     signers = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
     handlers = handler_table(stratum.buckets, stratum.objects, stratum.uploads, signers)
     return Front(

@@ -16,6 +16,7 @@ ENTRY_POINTS = {
     "stratum.recover_command",
     "stratum.scrub_command",
     "stratum.simulate_command",
+    "stratum.undo_command",
     "stratum.user_command",
     "stratum.adapters.web.asgi",
 }

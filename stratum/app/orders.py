@@ -20,6 +20,7 @@ from stratum.domain.errors import MoveRefused, NoSuchVolume, Unavailable
 from stratum.domain.events import MoveDeclined
 from stratum.domain.move import decide_move
 from stratum.domain.names import ExtentId, Tier, VolumeId
+from stratum.domain.pricing import PriceList
 from stratum.domain.tiering import MANUAL, PINNED, Decision, Facts, Rules
 from stratum.domain.volume import Volume
 from stratum.ports import AccessLog, Journal, NewId, NowMs
@@ -68,6 +69,10 @@ class Orders:
         self._new_id = new_id
         self._now_ms = now_ms
         self._rows = rows
+
+    @property
+    def prices(self) -> PriceList:
+        return self._rules.prices
 
     async def facts(self, volume: Volume) -> Facts:
         """What is known of a volume now."""

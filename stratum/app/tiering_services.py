@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from stratum.app.pins import Pins
 from stratum.app.reclaimer import Reclaimer
 from stratum.app.spending import RemoteMeter, Spending
 from stratum.app.tierer import Tierer
+from stratum.app.undo import Batch, Undone, undo
 from stratum.app.watermarks import Watermarks
 from stratum.domain.names import Tier
 from stratum.domain.pricing import PriceList
@@ -38,6 +39,11 @@ class TieringServices:
     foreground: Foreground
     prices: PriceList
     enabled: bool
+    journal: Journal
+
+    def undo(self, batch: Batch, who: str, why: str, dry_run: bool) -> AsyncGenerator[Undone, None]:
+        """Bring back what a batch of moves took away."""
+        return undo(self.journal, self.orders, batch, who, why, dry_run=dry_run)
 
     def loops(self) -> tuple[Callable[..., Awaitable[None]], ...]:
         """What runs in the background, in the order in which to start it."""
@@ -121,6 +127,7 @@ def make_tiering(
         foreground,
         rules.prices,
         config.tiering_enabled,
+        journal,
     )
 
 

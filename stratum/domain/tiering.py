@@ -21,6 +21,8 @@ from stratum.domain.volume import Volume
 
 MANUAL = "manual"
 """Policy name of a move somebody asked for."""
+UNDO = "undo.1"
+"""Policy name of a move that takes another one back, because somebody asked for that."""
 PINNED = "pinned.1"
 """Policy name of a move to the tier that somebody pinned the key or its prefix to."""
 PINNED_LOOK_DAYS = 7.0
@@ -219,7 +221,7 @@ def derive_again(
     Raises KeyError for a policy that isn't among `policies`, a pin that isn't among `pins` or a
     record that lacks a fact.
     """
-    if decision.policy == MANUAL:
+    if decision.policy in (MANUAL, UNDO):
         return decision
     facts = facts_of(decision)
     if decision.policy == PINNED:
@@ -238,3 +240,23 @@ def by_hand(facts: Facts, target: Tier, who: str, why: str, prices: PriceList) -
     return Decision(
         facts.tier, target, MANUAL, sentence, prices.version(), facts.record(), numbers={}
     )
+
+
+def undoing(
+    facts: Facts,
+    target: Tier,
+    who: str,
+    why: str,
+    prices: PriceList,
+    undone_seq: int,
+    undone: str,
+) -> Decision:
+    """The decision to take a move back: `undone` is the sentence of the decision that is undone,
+    `undone_seq` its place in the journal."""
+    reason = f": {why}" if why else ""
+    sentence = (
+        f"{wording.size(facts.size_gb)}: {facts.tier} → {target} because {who} asked to undo event"
+        f" {undone_seq} ({undone}){reason}"
+    )
+    recorded = {**facts.record(), "undone_seq": float(undone_seq)}
+    return Decision(facts.tier, target, UNDO, sentence, prices.version(), recorded, numbers={})

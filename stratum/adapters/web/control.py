@@ -99,7 +99,7 @@ def make_control(commands: Commands, access: Access, now_ms: NowMs) -> QuartTrio
     async def scrub() -> Response:
         await authorized()
         steps = commands.scrub(request.args.get("repair") == "true")
-        return Response(_lines(steps), content_type="application/x-ndjson")
+        return Response(json_lines(steps), content_type="application/x-ndjson")
 
     @app.errorhandler(S3Error)
     @app.errorhandler(StratumError)
@@ -139,7 +139,7 @@ def _bucket_and_prefix() -> tuple[BucketName, str]:
     return bucket_name(arguments["bucket"]), pin_prefix(arguments.get("prefix", ""))
 
 
-async def _lines(steps: AsyncGenerator[dict[str, object], None]) -> AsyncGenerator[str, None]:
+async def json_lines(steps: AsyncGenerator[dict[str, object], None]) -> AsyncGenerator[str, None]:
     """Findings and progress as JSON lines, as they come; at the end `{}`, or `{"error": …}`: an
     answer without either was broken off."""
     last: dict[str, object] = {}
