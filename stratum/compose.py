@@ -98,9 +98,13 @@ class Stratum:
     copies: JournalCopies
 
 
-def open_disks(config: Config) -> dict[Tier, Sequence[ShardStore]]:
-    """The disks of the local tiers; nothing touches them yet."""
-    return {tier: [DirectoryDisk(path) for path in paths] for tier, paths in config.disks.items()}
+def open_disks(config: Config, *, own: bool = False) -> dict[Tier, list[DirectoryDisk]]:
+    """The disks of the local tiers; nothing touches them yet. Who holds the journal owns them."""
+    index_folder = config.shard_indexes
+    return {
+        tier: [DirectoryDisk(p, index_folder=index_folder, observer=not own) for p in paths]
+        for tier, paths in config.disks.items()
+    }
 
 
 def tiering_rules(config: Config) -> Rules:
@@ -162,7 +166,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
     new_id = uuid7_source(now_ms)
     metrics = Metrics()
     meter = RemoteMeter()
-    disks = open_disks(config)
+    disks = open_disks(config, own=True)
     rules = tiering_rules(config)
     async with (
         open_journal(config.journal, now_ms) as journal,
@@ -206,6 +210,8 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             combine,
             digest,
         )
+        for disk in (each for members in disks.values() for each in members):
+            background.start_soon(disk.run)
         for loop in tiering.loops():
             await background.start(loop)
         yield Stratum(
@@ -233,7 +239,12 @@ async def open_scrubber(config: Config, *, repair: bool) -> AsyncIterator[tuple[
         if repair:
             journal = await stack.enter_async_context(open_journal(config.journal, now_ms))
         codec = await stack.enter_async_context(open_codec(workers=0))
-        yield journal, Scrubber(journal, open_disks(config), codec, decode_record, config.profile)
+        disks = open_disks(config, own=repair)
+        async with trio.open_nursery() as background:
+            for disk in (each for members in disks.values() for each in members if repair):
+                background.start_soon(disk.run)
+            yield journal, Scrubber(journal, disks, codec, decode_record, config.profile)
+            background.cancel_scope.cancel()
 
 
 def _make_datapath(

@@ -81,7 +81,7 @@ async def run_replace(config: Config, options: argparse.Namespace) -> int:
     changed = replace(config, disks={**config.disks, place.tier: tuple(paths)})
     output = _Output(options.format)
     async with compose.open_scrubber(changed, repair=True) as (journal, scrubber):
-        disk = compose.open_disks(changed)[place.tier][place.index]
+        disk = compose.open_disks(changed, own=True)[place.tier][place.index]
         new_id = uuid7_source(compose.now_ms)
         await begin_replacement(journal, disk, place.tier, place.index, new_id)
         await _follow(scrubber, output, repair=True, only=place)

@@ -25,12 +25,17 @@ SyncFile = Callable[[int, str], None]
 
 
 def sync_file(fd: int, _path: str) -> None:
-    """The one fsync of this adapter.
+    """The fsync of files and directories.
 
     Not fdatasync: for a directory ext4 may skip a new entry that did not change the directory's
     size, and for a new file it costs the same.
     """
     os.fsync(fd)
+
+
+def datasync_file(fd: int, _path: str) -> None:
+    """What a segment needs that has grown: its bytes and its length, not its times."""
+    os.fdatasync(fd)
 
 
 def disk_failed(error: OSError, path: str) -> DiskFailed:

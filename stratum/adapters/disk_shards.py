@@ -133,13 +133,16 @@ class FileShardWriter:
 
 
 class FileShardReader:
-    """A ShardReader on a file. Must be closed."""
+    """A ShardReader on `size_bytes` bytes of a file, from `start` on. Must be closed."""
 
-    def __init__(self, fd: int, path: str, size_bytes: int, workers: DiskWorkers) -> None:
+    def __init__(
+        self, fd: int, path: str, size_bytes: int, workers: DiskWorkers, start: int = 0
+    ) -> None:
         self._fd = fd
         self._path = path
         self._size_bytes = size_bytes
         self._workers = workers
+        self._start = start
         self._reading = 0
         self._closed = False
 
@@ -153,6 +156,7 @@ class FileShardReader:
         length = min(length, self._size_bytes - offset)
         if length <= 0:
             return b""
+        offset += self._start
         buffer = bytearray(length)
         done = self._read_cached(buffer, offset)
         if done < length:

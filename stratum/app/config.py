@@ -130,6 +130,11 @@ class Config:
     def identities(self) -> Path:
         return self.journal.with_name("identities.db")
 
+    @property
+    def shard_indexes(self) -> Path:
+        """Where the packed shards of each disk are; made again from the disks if it is lost."""
+        return self.journal.with_name("shards")
+
 
 def load_config(
     data: Path, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]

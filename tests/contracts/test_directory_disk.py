@@ -27,7 +27,7 @@ def sync_log():
 
 @pytest.fixture
 async def disk(tmp_path, sync_log):
-    disk = DirectoryDisk(tmp_path / "disk0", sync=sync_log)
+    disk = DirectoryDisk(tmp_path / "disk0", sync=sync_log, packed_max_bytes=0)
     await disk.label({"disk": "d0"})
     sync_log.paths.clear()
     return disk
@@ -170,9 +170,9 @@ async def test_seals_at_the_same_time_share_directory_fsyncs(tmp_path):
         if len(files) == seals:
             all_written.set()
 
-    disk = DirectoryDisk(tmp_path / "disk0", write_threads=seals)
+    disk = DirectoryDisk(tmp_path / "disk0", packed_max_bytes=0)
     await disk.label({"disk": "d0"})
-    disk = DirectoryDisk(tmp_path / "disk0", write_threads=seals, sync=sync)
+    disk = DirectoryDisk(tmp_path / "disk0", write_threads=seals, sync=sync, packed_max_bytes=0)
     returned = {}
 
     async def seal(name):

@@ -18,7 +18,7 @@ OTHER = "0192f0c1a2b37c4d8e5f60718293a4ff"
 
 @pytest.fixture
 async def disk(tmp_path):
-    disk = DirectoryDisk(tmp_path / "disk0")
+    disk = DirectoryDisk(tmp_path / "disk0", packed_max_bytes=0)
     await disk.label({"disk": "d0"})
     return disk
 
@@ -92,7 +92,7 @@ def test_cached_open_on_a_kernel_without_it(tmp_path):
 async def slow_disk(tmp_path):
     await DirectoryDisk(tmp_path / "slow0").label({"disk": "d0"})
     sync = BlockingSync()
-    yield DirectoryDisk(tmp_path / "slow0", write_threads=1, sync=sync), sync
+    yield DirectoryDisk(tmp_path / "slow0", write_threads=1, sync=sync, packed_max_bytes=0), sync
     sync.go_on.set()
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.support.crash_run import SETTINGS
 from tests.support.payloads import payload
 from tests.support.server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, running_server
+from tests.support.shards import PackedShard, all_shards, shard_files
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ class Disks:
         for index in indices:
             self._away(index).rename(self.path(index))
 
-    def fill_with_garbage(self, *indices: int) -> dict[Path, bytes]:
+    def fill_with_garbage(self, *indices: int) -> dict[Path | PackedShard, bytes]:
         """Overwrite every shard with other bytes of the same length; what they were."""
         rng = random.Random(1)
         before = {}
@@ -48,8 +49,8 @@ class Disks:
                 path.write_bytes(rng.randbytes(len(before[path])))
         return before
 
-    def shards(self, index: int) -> list[Path]:
-        return [path for path in self.path(index).rglob("?" * 32) if path.is_file()]
+    def shards(self, index: int) -> list[Path | PackedShard]:
+        return list(all_shards(self.path(index)).values())
 
     def path(self, index: int) -> Path:
         return self._hot / f"disk{index}"
@@ -239,7 +240,7 @@ def test_damage_beyond_the_first_stripe_breaks_the_connection_off(server, disks)
     """The status was sent by then. What must not happen is an answer that looks whole."""
     cut = {}
     for index in (0, 1, 2):
-        for path in disks.shards(index):
+        for path in shard_files(disks.path(index)).values():
             if 780_000 < path.stat().st_size < 800_000:
                 cut[path] = path.read_bytes()
                 path.write_bytes(cut[path][:400_000])

@@ -13,6 +13,7 @@ import pytest
 from tests.support.crash_run import SETTINGS
 from tests.support.payloads import payload
 from tests.support.server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, running_server
+from tests.support.shards import all_shards, shard_files
 
 pytestmark = pytest.mark.slow
 
@@ -64,18 +65,28 @@ def assert_healthy(data):
 
 
 def shards(data, index):
-    disk = data / "hot" / f"disk{index}"
-    return {path: path.read_bytes() for path in disk.rglob("?" * 32) if path.is_file()}
+    return contents(data / "hot" / f"disk{index}")
+
+
+def contents(disk):
+    """What is in each shard, by name."""
+    return {name: shard.read_bytes() for name, shard in all_shards(disk).items()}
 
 
 def harm(data):
     """One disk is empty, another full of garbage; what they were."""
-    before = {**shards(data, 1), **shards(data, 4)}
-    for path in shards(data, 1):
-        path.unlink()
-    for path, content in shards(data, 4).items():
-        path.write_bytes(random.Random(1).randbytes(len(content)))
+    before = {1: shards(data, 1), 4: shards(data, 4)}
+    empty(data, 1)
+    for shard in all_shards(data / "hot" / "disk4").values():
+        shard.write_bytes(random.Random(1).randbytes(len(shard.read_bytes())))
     return before
+
+
+def empty(data, index):
+    """Delete all there is on a disk but its label and folders."""
+    disk = data / "hot" / f"disk{index}"
+    for path in (*shard_files(disk).values(), *disk.glob("segments/*.seg")):
+        path.unlink()
 
 
 @pytest.fixture
@@ -98,7 +109,7 @@ def test_scrub_without_a_server(data):
     assert out.startswith("shard-")
     assert "\n5 volumes looked at, " in out
     assert out.endswith(f" read: {len(found)} findings, {len(found)} repaired\n")
-    assert {**shards(data, 1), **shards(data, 4)} == before
+    assert {index: shards(data, index) for index in before} == before
     assert_healthy(data)
 
 
@@ -110,7 +121,7 @@ def test_scrub_beside_a_server(data):
         code, found = findings(data, "--repair")
         assert code == 0
         assert all(each["repaired"] for each in found)
-        assert {**shards(data, 1), **shards(data, 4)} == before
+        assert {index: shards(data, index) for index in before} == before
         # A shard that was missed while a disk was away counts again.
         (data / "hot" / "disk2").rename(data / "away")
         with server.client() as s3:
@@ -125,8 +136,7 @@ def test_scrub_beside_a_server(data):
 
 def test_three_are_reported(data):
     harm(data)
-    for path in shards(data, 0):
-        path.unlink()
+    empty(data, 0)
     with running_server(data, SETTINGS):
         code, found = findings(data, "--repair")
     assert code == 1
@@ -161,8 +171,7 @@ def test_a_disk_is_replaced_by_one_elsewhere(data, tmp_path):
     code, out, err = stratum(data, *arguments)
     assert (code, err) == (0, "")
     assert f"write {new} instead of {data / 'hot' / 'disk3'}" in out
-    after = {path.name: path.read_bytes() for path in new.rglob("?" * 32) if path.is_file()}
-    assert after == {path.name: content for path, content in before.items()}
+    assert contents(new) == before
     # The path is no part of the disk: moved to where the old one was, it is found there.
     new.rename(data / "hot" / "disk3")
     assert_healthy(data)
@@ -176,7 +185,8 @@ def test_a_replacement_at_the_same_path_goes_on_where_it_was_interrupted(data):
     shutil.rmtree(disk)
     arguments = ("disk", "replace", str(disk), str(disk))
     # It can't end: with two more gone, one object cannot be read.
-    spoilt = max(shards(data, 0), key=lambda path: path.stat().st_size)
+    files = shard_files(data / "hot" / "disk0")
+    spoilt = max(files.values(), key=lambda path: path.stat().st_size)
     others = [spoilt, *(data.joinpath("hot", f"disk{i}", *spoilt.parts[-3:]) for i in (1, 2))]
     contents = [path.read_bytes() for path in others]
     for path in others:

@@ -8,6 +8,7 @@ import pytest
 from tests.support.payloads import payload
 from tests.support.refusals import refused
 from tests.support.server import running_server
+from tests.support.shards import all_shards
 
 SIZES = {"small": 1000, "large": 3_300_000}
 THREE_DISKS = ("disk0", "disk2", "disk5")
@@ -33,12 +34,12 @@ def store(harmed):
 
 
 def shards(server, disks, volumes):
-    """The files of these volumes on these hot disks."""
+    """The shards of these volumes on these hot disks."""
     found = [
-        path
+        shard
         for disk in disks
-        for volume_id in volumes
-        for path in (server.data / "hot" / disk).glob(f"*/**/{volume_id}")
+        for name, shard in all_shards(server.data / "hot" / disk).items()
+        if name in volumes
     ]
     assert len(found) == len(disks) * len(volumes)
     return found
