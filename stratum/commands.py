@@ -24,6 +24,7 @@ from stratum.adapters.admin_client import call_server, server_url, write_server_
 from stratum.adapters.anchor_key import open_anchor_key, verify_signature
 from stratum.adapters.identity import root_credentials
 from stratum.adapters.journal_reader import JournalReader, open_journal_readonly
+from stratum.adapters.price_file import load_prices
 from stratum.adapters.rebuild import Difference, opened_catalog
 from stratum.adapters.web.limits import ConnectionLimits
 from stratum.adapters.web.server import serve_http
@@ -33,7 +34,6 @@ from stratum.app import status as reporting
 from stratum.app.anchors import archive_findings
 from stratum.app.config import Config
 from stratum.app.journal_mirror import archive_status
-from stratum.app.price_lists import load_prices
 from stratum.app.rederive import rederive
 from stratum.compose_copies import archives
 from stratum.domain.errors import InvalidArgument, JournalCorrupt
@@ -103,7 +103,7 @@ async def status(config: Config, options: argparse.Namespace) -> int:
             config.profile,
             copies,
             key.public if key else b"",
-            reporting.tiering_limits(config, load_prices(config)),
+            reporting.tiering_limits(config, load_prices(config.prices, config.patience)),
         )
     if options.format == "json":
         _print_json({**asdict(state), "server": server_url(config.data)})

@@ -27,6 +27,7 @@ from stratum.adapters.journal import open_journal
 from stratum.adapters.journal_reader import open_journal_readonly
 from stratum.adapters.master_keys import has_plain_copies, load_keyring, prepare_keys
 from stratum.adapters.metered_remote import MeteredRemote
+from stratum.adapters.price_file import load_prices
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
@@ -50,7 +51,6 @@ from stratum.app.datapath import REMOTE_MAGIC, DataPath
 from stratum.app.identities import Identities, open_identities
 from stratum.app.journal_copies import JournalCopies
 from stratum.app.objects import Objects
-from stratum.app.price_lists import load_prices
 from stratum.app.recovery import claim_disks, settle_staged
 from stratum.app.scrubber import Scrubber
 from stratum.app.spending import RemoteMeter
@@ -110,7 +110,7 @@ def open_disks(config: Config, *, own: bool = False) -> dict[Tier, list[Director
 def tiering_rules(config: Config) -> Rules:
     """Policy, prices and tiers. Raises InvalidConfig."""
     tiers = tuple(tier for tier in Tier if tier in config.disks or config.remote)
-    return Rules(BreakEven(), load_prices(config), tiers, config.day_s)
+    return Rules(BreakEven(), load_prices(config.prices, config.patience), tiers, config.day_s)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from stratum.adapters.master_keys import write_durably
+from stratum.adapters.durable_file import write_durably
 from stratum.domain.errors import InvalidConfig
 
 log = logging.getLogger("stratum.keys")

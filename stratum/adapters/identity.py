@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stratum.adapters.durable_file import write_durably
 from stratum.domain.errors import InvalidConfig
 from stratum.domain.identity import AccessKey, Account, Identity
 from stratum.domain.names import Caller
@@ -109,14 +110,5 @@ def root_credentials(
     if not create:
         raise InvalidConfig(f"There are no credentials: {path} does not exist")
     key, secret = RandomMint().access_key_id(), RandomMint().secret()
-    _write_private(path, f'access_key_id = "{key}"\nsecret_access_key = "{secret}"\n')
+    write_durably(path, f'access_key_id = "{key}"\nsecret_access_key = "{secret}"\n')
     return RootCredentials(key, secret, path, is_new=True)
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(handle, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(handle)

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from stratum.adapters.durable_file import write_durably
 from stratum.adapters.master_keys import (
     KEY_BYTES,
     Keyring,
     MasterKey,
     RandomBytes,
     parse_key,
-    write_durably,
 )
 from stratum.domain.errors import Conflict, InvalidArgument, InvalidConfig, NoSuchKmsKey
 from stratum.ports import NowMs

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stratum.adapters.durable_file import write_durably
 from stratum.domain.errors import InvalidConfig
 
 KEY_BYTES = 32
@@ -132,27 +133,6 @@ def prepare_keys(
         f" (id {keys.newest.short_id}{', made just now' if is_new else ''}): keep a copy"
         " elsewhere, without it that data is lost"
     )
-
-
-def write_durably(path: Path, text: str) -> None:
-    """A new file only its owner can read: whole and synced, or not there. Raises InvalidConfig."""
-    unfinished = path.with_name(f"{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.unlink(missing_ok=True)
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(handle)
-        unfinished.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise InvalidConfig(f"{path} can't be written: {error}") from error
 
 
 def _read(path: Path) -> list[MasterKey]:

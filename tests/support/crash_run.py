@@ -80,6 +80,10 @@ class CrashRun:
             make_bucket(server)
             self._load_and_kill(server)
 
+    def crash(self, server: Server) -> None:
+        """What happens to the server under load."""
+        server.kill()
+
     def kill_while_starting(self, after_s: float) -> None:
         """Kill a server in the middle of its recovery, or shortly before or after it."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("STRATUM_")}
@@ -147,7 +151,7 @@ class CrashRun:
         while self.acknowledged < enough and time.monotonic() < deadline and not failures:
             time.sleep(0.005)
         time.sleep(self._rng.uniform(0, 0.05))
-        server.kill()
+        self.crash(server)
         stop.set()
         for thread in threads:
             thread.join(60)
