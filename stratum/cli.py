@@ -14,6 +14,7 @@ import trio
 from stratum import (
     __version__,
     commands,
+    kms_command,
     pin_command,
     recover_command,
     scrub_command,
@@ -117,6 +118,7 @@ def make_parser() -> argparse.ArgumentParser:
     pin_command.add_parsers(actions, listing)
     undo_command.add_parser(actions, listing)
     user_command.add_parsers(subparsers, listing)
+    kms_command.add_parsers(subparsers, listing)
     return parser
 
 

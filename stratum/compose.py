@@ -43,6 +43,7 @@ from stratum.adapters.web.identity_control import add_identity_commands
 from stratum.adapters.web.lifespan import Lifespan
 from stratum.adapters.web.metrics import Metrics
 from stratum.adapters.web.post_handlers import FormSigners
+from stratum.adapters.web.private_channel import PrivateChannel
 from stratum.adapters.web.tiering_control import add_tiering_commands
 from stratum.adapters.workers import open_codec
 from stratum.app.buckets import Buckets
@@ -58,6 +59,7 @@ from stratum.app.status import status, tiering_limits
 from stratum.app.tiering_services import TieringServices, make_tiering
 from stratum.app.uploads import Uploads
 from stratum.compose_copies import open_copies
+from stratum.compose_encryption import make_sealing
 from stratum.domain.break_even import BreakEven
 from stratum.domain.catalog import Catalog
 from stratum.domain.events import PricesAdopted
@@ -198,7 +200,8 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             now_ms,
             copies.mirror.settled_ms,
         )
-        objects = Objects(journal, datapath, tiering.accesses, new_id, now_ms, new_hasher)
+        sealing = make_sealing(config, now_ms)
+        objects = Objects(journal, datapath, tiering.accesses, new_id, now_ms, new_hasher, sealing)
         uploads = Uploads(
             journal,
             datapath,
@@ -362,10 +365,10 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     control = make_control(commands, access, now_ms)
     add_identity_commands(control, identities, access, now_ms)
     add_tiering_commands(control, stratum.tiering.undo, access, now_ms)
-    signers = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
-    handlers = handler_table(stratum.buckets, stratum.objects, stratum.uploads, signers)
+    forms = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
+    table = handler_table(stratum.buckets, stratum.objects, stratum.uploads, forms)
     return Front(
-        handlers,
+        table,
         access,
         cast("AsgiApp", control),
         stratum.metrics,
@@ -373,6 +376,7 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         now_ms,
         stratum.tiering.foreground,
         partial(cross_origin, stratum.buckets),
+        PrivateChannel(config.encryption.customer_keys_over_http),
     )
 
 

@@ -12,6 +12,7 @@ ENTRY_POINTS = {
     "stratum.__main__",
     "stratum.cli",
     "stratum.commands",
+    "stratum.kms_command",
     "stratum.pin_command",
     "stratum.recover_command",
     "stratum.scrub_command",

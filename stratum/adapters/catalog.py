@@ -153,7 +153,7 @@ class SqliteCatalog(SqlitePlacements):
 
     def parts(self, upload_id: UploadId, after: int = 0, limit: int = 10_000) -> Sequence[Part]:
         rows = self._rows(
-            "SELECT number, size_bytes, etag, location, checksum, modified_at_ms, checksums"
+            "SELECT number, size_bytes, etag, location, checksum, modified_at_ms, checksums, salt"
             " FROM parts WHERE upload_id=? AND number>? ORDER BY number LIMIT ?",
             (upload_id, after, limit),
         )
@@ -165,10 +165,11 @@ class SqliteCatalog(SqlitePlacements):
                 etag,
                 LOCATION.decode(location),
                 checksum,
-                modified_at_ms,
+                at_ms,
                 CHECKSUMS.decode(checksums),
+                salt,
             )
-            for number, size_bytes, etag, location, checksum, modified_at_ms, checksums in rows
+            for number, size_bytes, etag, location, checksum, at_ms, checksums, salt in rows
         ]
 
     def list_uploads(

@@ -14,7 +14,7 @@ from stratum.domain.checksums import Checksum
 from stratum.domain.settings import BucketSettings
 from stratum.domain.volume import CompletedPart, Location, Metadata, PendingMove
 
-CATALOG_VERSION = 5
+CATALOG_VERSION = 7
 """Number it up when a table or what an event does to it changes: the catalog is then rebuilt."""
 
 TABLES: dict[str, tuple[str, ...]] = {
@@ -72,7 +72,7 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS parts(
         upload_id TEXT NOT NULL, number INTEGER NOT NULL, size_bytes INTEGER NOT NULL,
         etag TEXT NOT NULL, checksum TEXT NOT NULL, modified_at_ms INTEGER NOT NULL,
-        location BLOB NOT NULL, checksums BLOB NOT NULL,
+        location BLOB NOT NULL, checksums BLOB NOT NULL, salt TEXT NOT NULL,
         PRIMARY KEY(upload_id, number)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS completed(
         upload_id TEXT PRIMARY KEY, volume_id TEXT NOT NULL, numbers BLOB NOT NULL)

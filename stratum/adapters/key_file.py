@@ -30,8 +30,6 @@ from stratum.adapters.master_keys import (
 from stratum.domain.errors import Conflict, InvalidArgument, InvalidConfig, NoSuchKmsKey
 from stratum.ports import NowMs
 
-STORE_KEY = "stratum/sse-s3"
-"""The key of SSE-S3. Clients can't name it."""
 MARKER = "encryption-keys-made"
 """Beside the journal since there are keys: a key file that is missing then was lost."""
 KEYS_MAX = 10_000
@@ -78,6 +76,13 @@ class KeyFile:
         """All keys, by name. Raises InvalidConfig if the file can't be read or was lost."""
         self._refresh()
         return [self._keys[name] for name in sorted(self._keys)]
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Make those of these keys that are not there. Raises InvalidConfig, also if the file was
+        lost, InvalidArgument for a name that can't be one."""
+        self._refresh()
+        for name in names:
+            self.ring_or_new(name)
 
     def ring(self, name: str) -> Keyring | None:
         """The versions of a key; None if there is no such key. Raises InvalidConfig."""

@@ -211,6 +211,7 @@ class MemoryCatalog(MemoryPlacements):
             event.checksum,
             row.at_ms,
             event.checksums,
+            event.salt,
         )
 
     def _upload_completed(self, row: Recorded, event: UploadCompleted) -> None:

@@ -10,11 +10,11 @@ import binascii
 import hashlib
 import hmac
 import json
+from typing import Protocol
 
-from stratum.adapters.key_file import STORE_KEY, KeyFile
 from stratum.adapters.master_keys import KEY_BYTES, Keyring, MasterKey, RandomBytes
 from stratum.adapters.segment_cipher import SegmentCipher, unwrap_key, wrap_key
-from stratum.domain.encryption import CustomerKey, Encryption, EncryptionWish, SseMethod
+from stratum.domain.encryption import STORE_KEY, CustomerKey, Encryption, EncryptionWish, SseMethod
 from stratum.domain.errors import InvalidRequest, NoSuchKmsKey, SealBroken
 from stratum.domain.names import BucketName, ObjectKey
 
@@ -24,6 +24,19 @@ RESERVED_PREFIX = "stratum/"
 _CUSTOMER_LABEL = b"stratum/sse-c/wrap"
 _PART_LABEL = b"stratum/sse/part/"
 _ETAG_LABEL = b"stratum/sse/etag/"
+_CHECKSUM_LABEL = b"stratum/sse/checksum/"
+
+
+class NamedKeys(Protocol):
+    """Keys of ours by name; see `key_file.KeyFile`."""
+
+    def ring(self, name: str) -> Keyring | None:
+        """Raises InvalidConfig."""
+        ...
+
+    def ring_or_new(self, name: str) -> Keyring:
+        """Raises InvalidConfig."""
+        ...
 
 
 class UnwrappedKey:
@@ -44,6 +57,11 @@ class UnwrappedKey:
         """Begins the HMAC-SHA-256 of salt and MD5."""
         return self._derived(_ETAG_LABEL + f"{salt}/{md5_hex}".encode())[:16].hex()
 
+    def masked(self, digest: bytes, name: str) -> bytes:
+        """The digest XOR the beginning of an HMAC-SHA-256 of the name."""
+        mask = self._derived(_CHECKSUM_LABEL + name.encode())
+        return bytes(a ^ b for a, b in zip(digest, mask, strict=False))
+
     def _derived(self, label: bytes) -> bytes:
         return hmac.digest(self._secret, label, hashlib.sha256)
 
@@ -54,7 +72,7 @@ class WrappingKeys:
     `default_key` is the KMS key that is made when it is first needed; others must be there.
     """
 
-    def __init__(self, keys: KeyFile, default_key: str, random_bytes: RandomBytes) -> None:
+    def __init__(self, keys: NamedKeys, default_key: str, random_bytes: RandomBytes) -> None:
         self._keys = keys
         self._default_key = default_key
         self._random_bytes = random_bytes
@@ -128,8 +146,7 @@ class WrappingKeys:
                 f"Key '{name}' does not exist any more, or not in the version that is needed"
             )
         raise SealBroken(
-            f"encrypted with version {encryption.master_id[:8]} of {name}, which is not in"
-            f" {self._keys.path}"
+            f"encrypted with version {encryption.master_id[:8]} of {name}, which is not there"
         )
 
 

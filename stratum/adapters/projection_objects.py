@@ -224,7 +224,7 @@ def _part_stored(execute: Execute, row: Recorded, event: PartStored) -> None:
         return
     _free_parts(execute, row, event.upload_id, {event.number})
     execute(
-        "INSERT INTO parts VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT INTO parts VALUES (?,?,?,?,?,?,?,?,?)",
         (
             event.upload_id,
             event.number,
@@ -234,6 +234,7 @@ def _part_stored(execute: Execute, row: Recorded, event: PartStored) -> None:
             row.at_ms,
             LOCATION.encode(event.location),
             CHECKSUMS.encode(event.checksums),
+            event.salt,
         ),
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stratum.app.encryption_config import EncryptionConfig, encryption_config, one_of
 from stratum.app.journal_copies import CopiesConfig
 from stratum.app.mover import MoveLimits
 from stratum.domain.errors import InvalidConfig
@@ -62,6 +63,11 @@ KEYS: dict[str, tuple[Value, str]] = {
         "ownership of objects in new buckets: ObjectWriter, BucketOwnerPreferred or"
         " BucketOwnerEnforced (no ACLs)",
     ),
+    "encryption.default": ("", "for buckets without their own: AES256 or aws:kms; empty: none"),
+    "encryption.key_file": ("encryption-keys.toml", "keys of SSE-S3 and SSE-KMS; relative to DATA"),
+    "encryption.kms_keys": ((), "names of KMS keys, made at the start unless they exist"),
+    "encryption.kms_default_key": ("aws/s3", "KMS key if none is named; empty: one must be"),
+    "encryption.customer_keys_over_http": ("local", "SSE-C without TLS: local, always or never"),
     "metadata.url": ("sqlite:///DATA/metadata/journal.db", "where the journal is"),
     "metadata.copies": ("hot", "tier whose disks keep copies of the journal: hot, warm or none"),
     "metadata.copy_interval_s": (1.0, "how far copies on disks may be behind the journal"),
@@ -114,6 +120,7 @@ class Config:
     spend_per_month: float
     reclaim_grace_s: float
     object_ownership: ObjectOwnership
+    encryption: EncryptionConfig
     journal: Path
     copies: CopiesConfig
     anchor_key: Path
@@ -231,8 +238,6 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
     url = text("metadata.url")
     if not url.startswith("sqlite:///"):
         raise InvalidConfig(f"metadata.url: only sqlite:/// is supported, not {url!r}")
-    if text("tiering.patience") not in ("thrifty", "balanced", "fast"):
-        raise InvalidConfig("tiering.patience: thrifty, balanced or fast")
     return Config(
         data=data,
         listen=_listen(text("server.listen")),
@@ -249,7 +254,9 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         tiering_enabled=bool(values["tiering.enabled"]),
         tiering_interval_s=number("tiering.interval_s", 0.01),
         day_s=number("tiering.day_s", 0.01),
-        patience=text("tiering.patience"),
+        patience=one_of(
+            "tiering.patience", text("tiering.patience"), ("thrifty", "balanced", "fast")
+        ),
         prices=data / text("tiering.prices"),
         moves=MoveLimits(
             at_once=int(number("tiering.moves", 1, 64)),
@@ -264,6 +271,7 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         spend_per_month=number("tiering.spend_per_month", 0),
         reclaim_grace_s=number("tiering.reclaim_grace_s", 0),
         object_ownership=_ownership(text("s3.object_ownership")),
+        encryption=encryption_config(data, values),
         journal=_journal(data, url.removeprefix("sqlite:///")),
         copies=CopiesConfig(
             tier=_copies_tier(text("metadata.copies")),

@@ -222,11 +222,12 @@ class Mover:
         def describe(extent: Extent) -> ShardRecord:
             return self._record(volume, pending.to, extent, generation)
 
-        span = Span(0, volume.size_bytes)
+        stored_size = volume.location.size_bytes
+        span = Span(0, stored_size)
         async with self._datapath.read(volume.location, span) as pieces:
             source = _Copied(StreamSource(pieces), self._crc, self._pace)
             target = await self._datapath.stage(
-                pending.to, pending.copy_id, volume.size_bytes, source, describe
+                pending.to, pending.copy_id, stored_size, source, describe
             )
         if source.checksum != volume.checksum:
             raise ShardCorrupt(
@@ -237,18 +238,19 @@ class Mover:
 
     async def _read_back(self, volume: Volume, target: Location) -> str:
         """The checksum of the copy as it can be read; raise if it isn't the volume's."""
+        stored_size = volume.location.size_bytes
         crc = length = 0
-        async with self._datapath.read(target, Span(0, volume.size_bytes)) as pieces:
+        async with self._datapath.read(target, Span(0, stored_size)) as pieces:
             async for piece in pieces:
                 crc = self._crc(piece, crc)
                 length += len(piece)
                 await self._pace.spend(len(piece))
         checksum = _hex(crc)
-        if length != volume.size_bytes or checksum != volume.checksum:
+        if length != stored_size or checksum != volume.checksum:
             failure = RemoteFailed if target.tier is Tier.COLD else ShardCorrupt
             raise failure(
                 f"The copy in {target.tier} reads back as {length} bytes with the checksum"
-                f" {checksum}, not {volume.size_bytes} with {volume.checksum}"
+                f" {checksum}, not {stored_size} with {volume.checksum}"
             )
         return checksum
 

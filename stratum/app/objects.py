@@ -11,12 +11,14 @@ from stratum.app.accesses import AccessRecorder
 from stratum.app.commit import commit
 from stratum.app.datapath import DataPath
 from stratum.app.payload import NewHasher, Payload, Stated, StreamSource
+from stratum.app.sealing import Sealing, incoming
 from stratum.app.together import together
 from stratum.domain.attributes import VersionAttributes
 from stratum.domain.bucket import require_bucket
 from stratum.domain.catalog import Catalog, ListedObject, ListedVersion
 from stratum.domain.checksums import ChecksumAlgorithm
 from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_copy_source, check_read
+from stratum.domain.encryption import NO_WISH, CustomerKey, EncryptionWish
 from stratum.domain.errors import (
     InsufficientShards,
     InvalidArgument,
@@ -68,6 +70,7 @@ class Objects:
         new_id: NewId,
         now_ms: NowMs,
         new_hasher: NewHasher,
+        sealing: Sealing,
     ) -> None:
         self._journal = journal
         self._datapath = datapath
@@ -75,6 +78,7 @@ class Objects:
         self._new_id = new_id
         self._now_ms = now_ms
         self._new_hasher = new_hasher
+        self.sealing = sealing
 
     # -- writing --------------------------------------------------------------------------------
     async def put(
@@ -87,19 +91,22 @@ class Objects:
         metadata: Metadata,
         conditions: Conditions = NO_CONDITIONS,
         attributes: VersionAttributes | None = None,
+        wish: EncryptionWish = NO_WISH,
     ) -> ObjectVersion:
         """Store an object. Returns when it would survive a power cut. `attributes` are the
         version's; by default it is just the caller's.
 
-        Raises NoSuchBucket, PreconditionFailed, what Payload raises, InsufficientDisks. Refusals
-        that don't depend on the bytes come before the first byte is read.
+        Raises NoSuchBucket, PreconditionFailed, InsufficientDisks, what Sealing.begin and Payload
+        raise. Refusals that don't depend on the bytes come before the first byte is read.
         """
         found = check_put(self._journal.catalog, bucket, key, conditions)
-        payload = Payload(source, stated, self._new_hasher, PUT_SIZE_MAX_BYTES)
+        sealed = self.sealing.begin(found.settings.encryption, wish, bucket, key)
+        plain = Payload(source, stated, self._new_hasher, PUT_SIZE_MAX_BYTES)
+        body = incoming(plain, stated.size_bytes, sealed)
         volume_id = VolumeId(self._new_id())
         version_id = new_version_id(found, volume_id)
         created_at_ms = self._now_ms()
-        own = attributes or VersionAttributes(caller.id, caller.name)
+        own = body.described(attributes or VersionAttributes(caller.id, caller.name))
 
         def describe(extent: Extent) -> ShardRecord:
             return ShardRecord(
@@ -108,33 +115,33 @@ class Objects:
                 bucket=bucket,
                 key=key,
                 version_id=version_id,
-                size_bytes=payload.size_bytes,
-                etag=payload.etag,
-                checksum=payload.crc64,
+                size_bytes=body.payload.size_bytes,
+                etag=body.payload.etag,
+                checksum=body.payload.crc64,
                 created_at_ms=created_at_ms,
                 tier=Tier.HOT,
                 generation=0,
                 metadata=metadata,
-                checksums=payload.checksums,
+                checksums=body.kept_checksums,
                 extents=(extent,),
                 attributes=own,
             )
 
         copy_id = ExtentId(volume_id)
         location = await self._datapath.stage(
-            Tier.HOT, copy_id, stated.size_bytes, payload, describe
+            Tier.HOT, copy_id, body.stored_size_bytes, body.payload, describe
         )
         committed = VersionCommitted(
             volume_id=volume_id,
             bucket=bucket,
             key=key,
             version_id=version_id,
-            size_bytes=payload.size_bytes,
-            etag=payload.etag,
-            checksum=payload.crc64,
+            size_bytes=body.payload.size_bytes,
+            etag=body.payload.etag,
+            checksum=body.payload.crc64,
             location=location,
             metadata=metadata,
-            checksums=payload.checksums,
+            checksums=body.kept_checksums,
             attributes=own,
         )
         decide = partial(commit_version, committed=committed, conditions=conditions)
@@ -142,7 +149,8 @@ class Objects:
             self._journal, self._datapath, decide, location, copy_id, by=caller.name
         )
         self._accesses.track(volume_id)
-        return as_version(committed, recorded[-1].at_ms)
+        stored = as_version(committed, recorded[-1].at_ms)
+        return sealed.revealed(stored) if sealed else stored
 
     async def copy(
         self,
@@ -155,14 +163,19 @@ class Objects:
         attributes: VersionAttributes | None = None,
         *,
         changed: bool = False,
+        wish: EncryptionWish = NO_WISH,
+        source_key: CustomerKey | None = None,
     ) -> ObjectVersion:
         """Copy a version (see `source`) on the server; `metadata` None keeps the source's.
         `changed`: the copy differs in something else, so it may replace its source.
+        `source_key`: the client's key to the source.
 
-        Raises PreconditionFailed, InvalidRequest (onto itself, changing nothing).
+        Raises PreconditionFailed, InvalidRequest (onto itself, changing nothing), what
+        Sealing.begin and Sealing.of_version raise.
         """
         current = self._journal.catalog.version(*target)
         onto_itself = current is not None and current.volume_id == version.volume_id
+        changed = changed or wish != NO_WISH
         if onto_itself and metadata is None and algorithm is None and not changed:
             raise InvalidRequest(
                 "This copy request is illegal because it is trying to copy an object to itself"
@@ -172,7 +185,7 @@ class Objects:
         if algorithm is None and version.checksums:
             algorithm = version.checksums[0].algorithm
         stated = Stated(size_bytes=version.size_bytes, algorithm=algorithm)
-        async with self._read(version, Span(0, version.size_bytes)) as pieces:
+        async with self.read(version, Span(0, version.size_bytes), source_key) as pieces:
             return await self.put(
                 caller,
                 *target,
@@ -181,6 +194,7 @@ class Objects:
                 version.metadata if metadata is None else metadata,
                 conditions,
                 attributes,
+                wish,
             )
 
     async def delete(self, caller: Caller, target: Target) -> Deletion:
@@ -281,34 +295,45 @@ class Objects:
         version = self.head(bucket, key, conditions, version_id)
         span = resolve(version, asked, part_number)
         is_partial = asked is not None or part_number is not None
-        async with self._read(version, span) as pieces:
+        async with self.read(version, span) as pieces:
             yield Download(version, span, is_partial, pieces)
+
+    def unlocked(
+        self, version: ObjectVersion, customer_key: CustomerKey | None = None
+    ) -> ObjectVersion:
+        """A version with everything it may be asked for. Raises what Sealing.of_version raises."""
+        sealed = self.sealing.of_version(version, customer_key)
+        return sealed.revealed(version) if sealed else version
 
     @asynccontextmanager
     async def read(
-        self, version: ObjectVersion, span: Span
+        self, version: ObjectVersion, span: Span, customer_key: CustomerKey | None = None
     ) -> AsyncIterator[AsyncIterator[Buffer]]:
-        """Bytes of a version as looked up before; counts as an access."""
-        async with self._read(version, span) as pieces:
-            yield pieces
-
-    @asynccontextmanager
-    async def _read(
-        self, version: ObjectVersion, span: Span
-    ) -> AsyncIterator[AsyncIterator[Buffer]]:
+        """Bytes of a version as looked up before; counts as an access. Raises what
+        Sealing.of_version raises, InsufficientShards, RemoteFailed, SealBroken."""
+        sealed = self.sealing.of_version(version, customer_key)
+        plan = sealed.plan(version, span) if sealed else None
+        stored = plan.stored if plan else span
         self._accesses.record(version.volume_id)
         async with AsyncExitStack() as stack:
             try:
                 pieces = await stack.enter_async_context(
-                    self._datapath.read(version.location, span)
+                    self._datapath.read(version.location, stored)
                 )
             except (InsufficientShards, RemoteFailed):
                 # A move may have reclaimed this copy since the look-up.
                 fresh = self._journal.catalog.version_of(version.volume_id)
                 if fresh is None or fresh.location == version.location:
                     raise
-                pieces = await stack.enter_async_context(self._datapath.read(fresh.location, span))
-            yield pieces
+                pieces = await stack.enter_async_context(
+                    self._datapath.read(fresh.location, stored)
+                )
+            if plan is None:
+                yield pieces
+            else:
+                opened = plan.opened(pieces)
+                await opened.begin()
+                yield opened
 
     async def list(self, bucket: BucketName, request: ListRequest) -> Page[ListedObject]:
         """Raises NoSuchBucket."""

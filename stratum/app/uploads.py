@@ -4,6 +4,7 @@ extents without touching a byte, and adds an empty extent whose shards describe 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from stratum.app.accesses import AccessRecorder
@@ -11,10 +12,17 @@ from stratum.app.commit import commit
 from stratum.app.datapath import DataPath
 from stratum.app.objects import Objects, as_version
 from stratum.app.payload import EmptySource, NewHasher, Payload, Stated, StreamSource
+from stratum.app.sealing import incoming, recorded_assembly, shown_parts
 from stratum.domain.bucket import require_bucket
 from stratum.domain.catalog import Catalog
 from stratum.domain.checksums import Checksum
 from stratum.domain.conditions import NO_CONDITIONS, Conditions
+from stratum.domain.encryption import (
+    NO_WISH,
+    CustomerKey,
+    EncryptionWish,
+    needs_customer_key,
+)
 from stratum.domain.errors import NoSuchUpload
 from stratum.domain.events import PartStored, UploadStarted, VersionCommitted
 from stratum.domain.listing import ListRequest, Page
@@ -71,10 +79,19 @@ class Uploads:
         self._new_hasher = new_hasher
         self._combine = combine
         self._digest = digest
+        self._sealing = objects.sealing
 
-    async def start(self, caller: Caller, started: UploadStarted) -> None:
-        """Raises NoSuchBucket."""
+    async def start(
+        self, caller: Caller, started: UploadStarted, wish: EncryptionWish = NO_WISH
+    ) -> UploadStarted:
+        """Begin an upload, whose parts will be encrypted as `wish` and the bucket say; returns it
+        as recorded. Raises NoSuchBucket and what Sealing.begin raises."""
+        bucket = require_bucket(self._journal.catalog, started.bucket)
+        sealed = self._sealing.begin(bucket.settings.encryption, wish, started.bucket, started.key)
+        encryption = sealed.encryption if sealed else None
+        started = replace(started, attributes=replace(started.attributes, encryption=encryption))
         await self._journal.transact(partial(start_upload, started=started), by=caller.name)
+        return started
 
     def new_upload_id(self) -> UploadId:
         return UploadId(self._new_id())
@@ -90,14 +107,21 @@ class Uploads:
         number: int,
         source: ByteSource,
         stated: Stated,
+        customer_key: CustomerKey | None = None,
     ) -> PartStored:
-        """Store a part; one stored before under the same number is replaced.
+        """Store a part; one stored before under the same number is replaced. What is returned has
+        the checksums as they are, not as they are recorded.
 
-        Raises InvalidArgument, NoSuchUpload, what Payload raises, InsufficientDisks.
+        Raises InvalidArgument, NoSuchUpload, what Sealing.of_upload and Payload raise,
+        InsufficientDisks.
         """
         check_part_number(number)
-        payload = Payload(source, stated, self._new_hasher, PART_SIZE_MAX_BYTES)
+        sealed = self._sealing.of_upload(upload, customer_key)
         copy_id = ExtentId(self._new_id())
+        plain = Payload(source, stated, self._new_hasher, PART_SIZE_MAX_BYTES)
+        # Its id names the part among all that were ever sent for this upload.
+        body = incoming(plain, stated.size_bytes, sealed, copy_id if sealed else "")
+        payload = body.payload
         created_at_ms = self._now_ms()
 
         def describe(extent: Extent) -> ShardRecord:
@@ -114,7 +138,7 @@ class Uploads:
                 tier=Tier.HOT,
                 generation=0,
                 metadata=upload.metadata,
-                checksums=payload.checksums,
+                checksums=body.kept_checksums,
                 extents=(extent,),
                 upload_id=upload.id,
                 part_number=number,
@@ -122,7 +146,7 @@ class Uploads:
             )
 
         location = await self._datapath.stage(
-            Tier.HOT, copy_id, stated.size_bytes, payload, describe
+            Tier.HOT, copy_id, body.stored_size_bytes, payload, describe
         )
         stored = PartStored(
             upload.id,
@@ -131,11 +155,12 @@ class Uploads:
             payload.etag,
             payload.crc64,
             location,
-            payload.checksums,
+            body.kept_checksums,
+            body.salt,
         )
         decide = partial(store_part, bucket=upload.bucket, key=upload.key, stored=stored)
         await commit(self._journal, self._datapath, decide, location, copy_id, by=caller.name)
-        return stored
+        return replace(stored, checksums=payload.checksums)
 
     async def copy_part(
         self,
@@ -144,16 +169,19 @@ class Uploads:
         number: int,
         version: ObjectVersion,
         asked: ByteRange | None,
+        customer_key: CustomerKey | None = None,
+        source_key: CustomerKey | None = None,
     ) -> tuple[PartStored, int]:
         """Store (a range of) a version (see `Objects.source`) as a part; returns it and when, in
-        Unix ms."""
+        Unix ms. `source_key` is the client's key to the source."""
         check_part_number(number)
         span = (
             resolve_copy_range(asked, version.size_bytes) if asked else Span(0, version.size_bytes)
         )
         stated = Stated(size_bytes=span.length, algorithm=upload.checksum_algorithm)
-        async with self._objects.read(version, span) as pieces:
-            stored = await self.put_part(caller, upload, number, StreamSource(pieces), stated)
+        async with self._objects.read(version, span, source_key) as pieces:
+            source = StreamSource(pieces)
+            stored = await self.put_part(caller, upload, number, source, stated, customer_key)
         return stored, self._now_ms()
 
     async def complete(
@@ -166,21 +194,26 @@ class Uploads:
         stated: Checksum | None = None,
         size_bytes: int | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        customer_key: CustomerKey | None = None,
     ) -> ObjectVersion:
         """Join the parts into the key's current version. A repeated completion with the same
         parts gets the same answer as long as the object is there.
 
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, EntityTooSmall, BadDigest,
-        PreconditionFailed.
+        PreconditionFailed, what Sealing.of_completion raises.
         """
         try:
             # Both in one snapshot: another completion may end the upload at any time.
             upload, parts = await self.parts(bucket, key, upload_id)
         except NoSuchUpload:
-            return self._completed_before(bucket, key, upload_id, named)
+            done = self._completed_before(bucket, key, upload_id, named)
+            return self._shown(done, customer_key)
         found = check_put(self._journal.catalog, bucket, key, conditions)
-        assembly = assemble(upload, parts, named, self._combine, self._digest)
+        sealed = self._sealing.of_completion(upload, parts, customer_key)
+        shown = shown_parts(upload, parts, sealed)
+        assembly = assemble(upload, shown, named, self._combine, self._digest)
         check_stated(assembly, stated, size_bytes)
+        assembly = recorded_assembly(upload, assembly, parts, sealed)
         volume_id = VolumeId(self._new_id())
         version_id = new_version_id(found, volume_id)
         copy_id = ExtentId(volume_id)
@@ -213,9 +246,10 @@ class Uploads:
                 self._journal, self._datapath, decide, manifest, copy_id, by=caller.name
             )
         except NoSuchUpload:  # a client that lost patience sent the same request again
-            return self._completed_before(bucket, key, upload_id, named)
+            done = self._completed_before(bucket, key, upload_id, named)
+            return self._shown(done, customer_key)
         self._accesses.track(volume_id)
-        return as_version(committed, recorded[-1].at_ms)
+        return self._shown(as_version(committed, recorded[-1].at_ms), customer_key)
 
     async def abort(
         self, caller: Caller, bucket: BucketName, key: ObjectKey, upload_id: UploadId
@@ -240,6 +274,21 @@ class Uploads:
 
         return await self._journal.query(question)
 
+    async def listed_parts(
+        self,
+        bucket: BucketName,
+        key: ObjectKey,
+        upload_id: UploadId,
+        after: int,
+        limit: int,
+        customer_key: CustomerKey | None = None,
+    ) -> tuple[Upload, Sequence[Part]]:
+        """As `parts`, with their checksums as they are; without them where only a client's key
+        could tell. Raises NoSuchUpload, InvalidRequest for another key."""
+        upload, parts = await self.parts(bucket, key, upload_id, after, limit)
+        sealed = self._sealing.of_listing(upload, customer_key)
+        return upload, shown_parts(upload, parts, sealed)
+
     async def list(self, bucket: BucketName, request: ListRequest) -> Page[Upload]:
         """Raises NoSuchBucket."""
 
@@ -248,6 +297,12 @@ class Uploads:
             return catalog.list_uploads(bucket, request)
 
         return await self._journal.query(question)
+
+    def _shown(self, version: ObjectVersion, customer_key: CustomerKey | None) -> ObjectVersion:
+        """A version just completed, without checksums where only a client's key could tell."""
+        if customer_key is None and needs_customer_key(version.attributes.encryption):
+            return replace(version, checksums=())
+        return self._objects.unlocked(version, customer_key)
 
     def _completed_before(
         self, bucket: BucketName, key: ObjectKey, upload_id: UploadId, named: Sequence[NamedPart]

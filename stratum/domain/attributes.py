@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 
 from stratum.domain.acl import Acl
+from stratum.domain.encryption import Encryption
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class VersionAttributes:
     tags: dict[str, str] = field(default_factory=dict)
     acl: Acl | None = None
     """None: the owner alone."""
+    encryption: Encryption | None = None
+    """None: its bytes are stored as they are."""
 
     def changed(self, attribute: str, value: VersionAttributes) -> VersionAttributes:
         """These attributes with `attribute` taken from `value`. One this version of the program

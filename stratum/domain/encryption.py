@@ -13,6 +13,8 @@ from enum import StrEnum
 
 from stratum.domain.errors import AccessDenied, InvalidArgument, InvalidRequest
 
+STORE_KEY = "stratum/sse-s3"
+"""The key of SSE-S3. Clients can't name it."""
 SEGMENT_SIZE_BYTES = 64 * 1024 - 16
 """Plaintext per segment. With its tag it has 64 KiB, so that a stripe holds whole segments."""
 
@@ -112,9 +114,14 @@ def wanted_encryption(
     return wish
 
 
+def needs_customer_key(encryption: Encryption | None) -> bool:
+    """Whether only the client can open it."""
+    return encryption is not None and encryption.method is SseMethod.CUSTOMER
+
+
 def check_key_given(encryption: Encryption | None, customer_key: CustomerKey | None) -> None:
     """A client's key comes with a read exactly if the object needs one. Raises InvalidRequest."""
-    needed = encryption is not None and encryption.method is SseMethod.CUSTOMER
+    needed = needs_customer_key(encryption)
     if needed and customer_key is None:
         raise InvalidRequest(
             "The object was stored using a form of Server Side Encryption. The correct parameters"
@@ -126,7 +133,7 @@ def check_key_given(encryption: Encryption | None, customer_key: CustomerKey | N
 
 def check_part_key_given(encryption: Encryption | None, customer_key: CustomerKey | None) -> None:
     """Every part comes with the key the upload was started with. Raises InvalidRequest."""
-    needed = encryption is not None and encryption.method is SseMethod.CUSTOMER
+    needed = needs_customer_key(encryption)
     if needed and customer_key is None:
         raise InvalidRequest(
             "The multipart upload initiate requested encryption. Subsequent part requests must"

@@ -136,6 +136,8 @@ class PartStored:
     checksum: str
     location: Location
     checksums: tuple[Checksum, ...] = ()
+    salt: str = ""
+    """Of the part's encryption."""
 
     @property
     def stream(self) -> str:

@@ -132,6 +132,7 @@ def salvage_part(catalog: Catalog, *, copy: Copy, defaults: Defaults) -> Sequenc
         record.checksum,
         copy.location,
         record.checksums,
+        record.extent_id if record.attributes.encryption else "",
     )
     return [*events, stored]
 

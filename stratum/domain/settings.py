@@ -13,6 +13,7 @@ from enum import StrEnum
 from stratum.domain.acl import Acl
 from stratum.domain.bucket_logging import LoggingConfiguration
 from stratum.domain.cors import CorsConfiguration
+from stratum.domain.encryption import EncryptionConfiguration
 from stratum.domain.notification import NotificationConfiguration
 from stratum.domain.ownership import BucketPolicy, ObjectOwnership, PublicAccessBlock
 from stratum.domain.request_payment import Payer
@@ -40,6 +41,7 @@ class BucketSettings:
     policy: BucketPolicy | None = None
     ownership: ObjectOwnership | None = None
     public_access_block: PublicAccessBlock | None = None
+    encryption: EncryptionConfiguration | None = None
 
     def changed(self, setting: str, value: BucketSettings) -> BucketSettings:
         """These settings with `setting` taken from `value`. A setting this version of the program

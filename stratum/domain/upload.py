@@ -70,13 +70,13 @@ class Assembly:
     size_bytes: int
     etag: str
     checksum: str
-    """CRC-64/NVME of all bytes, 16 hex digits."""
+    """CRC-64/NVME of all bytes as they are stored, 16 hex digits."""
     checksums: tuple[Checksum, ...]
 
     @property
     def completed_parts(self) -> tuple[CompletedPart, ...]:
         return tuple(
-            CompletedPart(part.number, part.size_bytes, next(iter(part.checksums), None))
+            CompletedPart(part.number, part.size_bytes, next(iter(part.checksums), None), part.salt)
             for part in self.parts
         )
 
@@ -163,7 +163,8 @@ def assemble(
         raise EntityTooLarge(f"An object has at most {OBJECT_SIZE_MAX_BYTES} bytes")
     crc = 0
     for part in parts:
-        crc = combine(ChecksumAlgorithm.CRC64NVME, crc, int(part.checksum, 16), part.size_bytes)
+        length = part.location.size_bytes
+        crc = combine(ChecksumAlgorithm.CRC64NVME, crc, int(part.checksum, 16), length)
     return Assembly(
         tuple(parts),
         size_bytes,
@@ -230,10 +231,13 @@ def _object_checksum(
     upload: Upload, parts: Sequence[Part], crc64: str, combine: Combine, digest: Digest
 ) -> tuple[Checksum, ...]:
     algorithm, kind = upload.checksum_algorithm, upload.checksum_type
+    is_stored_plain = upload.attributes.encryption is None
     if algorithm is None:
         algorithm, kind = ChecksumAlgorithm.CRC64NVME, ChecksumType.FULL_OBJECT
+        if not is_stored_plain and not all(_has(algorithm, part) for part in parts):
+            return ()
     if kind is ChecksumType.FULL_OBJECT:
-        if algorithm is ChecksumAlgorithm.CRC64NVME:
+        if algorithm is ChecksumAlgorithm.CRC64NVME and is_stored_plain:
             return (crc64_checksum(crc64),)
         pairs = [(_of(algorithm, part), part.size_bytes) for part in parts]
         return (
@@ -248,6 +252,10 @@ def _object_checksum(
 def crc64_checksum(crc64: str) -> Checksum:
     """The S3 form of a CRC-64/NVME given as 16 hex digits."""
     return Checksum(ChecksumAlgorithm.CRC64NVME, encode_digest(bytes.fromhex(crc64)))
+
+
+def _has(algorithm: ChecksumAlgorithm, part: Part) -> bool:
+    return any(checksum.algorithm is algorithm for checksum in part.checksums)
 
 
 def _of(algorithm: ChecksumAlgorithm, part: Part) -> Checksum:

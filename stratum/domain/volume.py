@@ -51,6 +51,13 @@ class Location:
     def __post_init__(self) -> None:
         assert bool(self.extents) != bool(self.remote), "local extents or a remote object"
 
+    @property
+    def size_bytes(self) -> int:
+        """Of what is stored; more than the volume's where that is encrypted."""
+        if self.remote:
+            return self.remote.size_bytes
+        return sum(extent.size_bytes for extent in self.extents)
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -67,6 +74,8 @@ class CompletedPart:
     number: int
     size_bytes: int
     checksum: Checksum | None = None
+    salt: str = ""
+    """Names the part among those under one data key, if it is encrypted."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,8 @@ class ObjectVersion:
     modified_at_ms: int
     location: Location
     checksum: str
-    """CRC-64/NVME of all bytes, 16 hex digits: what a move and an audit verify against."""
+    """CRC-64/NVME of all bytes as they are stored, 16 hex digits: what a move and an audit verify
+    against."""
     metadata: Metadata = Metadata()
     checksums: tuple[Checksum, ...] = ()
     parts: tuple[CompletedPart, ...] = ()
@@ -170,9 +180,10 @@ class Part:
     etag: str
     location: Location
     checksum: str
-    """CRC-64/NVME of the part, 16 hex digits."""
+    """CRC-64/NVME of the part as it is stored, 16 hex digits."""
     modified_at_ms: int
     checksums: tuple[Checksum, ...] = ()
+    salt: str = ""
 
 
 @dataclass(frozen=True)

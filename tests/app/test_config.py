@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stratum.app.config import KEYS, load_config
+from stratum.app.config import KEYS, EncryptionConfig, load_config
+from stratum.domain.encryption import EncryptionConfiguration, SseMethod
 from stratum.domain.errors import InvalidConfig
 from stratum.domain.names import Tier
 
@@ -144,3 +145,28 @@ def test_the_secret_of_the_cold_tier_does_not_show(data):
 def test_domains_are_lower_case(data):
     config = load(data, {"STRATUM_SERVER_DOMAINS": "S3.Example.com, two.example"})
     assert config.domains == ("s3.example.com", "two.example")
+
+
+def test_encryption(data):
+    assert load(data).encryption == EncryptionConfig(
+        None, data / "encryption-keys.toml", (), "aws/s3", "local"
+    )
+    environ = {
+        "STRATUM_ENCRYPTION_DEFAULT": "aws:kms",
+        "STRATUM_ENCRYPTION_KEY_FILE": "/elsewhere/keys",
+        "STRATUM_ENCRYPTION_KMS_KEYS": "one, two",
+        "STRATUM_ENCRYPTION_KMS_DEFAULT_KEY": "",
+        "STRATUM_ENCRYPTION_CUSTOMER_KEYS_OVER_HTTP": "never",
+    }
+    assert load(data, environ).encryption == EncryptionConfig(
+        EncryptionConfiguration(SseMethod.KMS), Path("/elsewhere/keys"), ("one", "two"), "", "never"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("DEFAULT", "SSE-C"), ("DEFAULT", "aes256"), ("CUSTOMER_KEYS_OVER_HTTP", "yes")],
+)
+def test_encryption_that_is_none(data, key, value):
+    with pytest.raises(InvalidConfig, match=f"encryption.{key.lower()}"):
+        load(data, {f"STRATUM_ENCRYPTION_{key}": value})

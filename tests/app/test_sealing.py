@@ -15,9 +15,11 @@ from stratum.app.sealed_streams import BATCH_SEGMENTS, StagingPool
 from stratum.app.sealing import Sealed
 from stratum.domain.encryption import SEGMENT_SIZE_BYTES, Encryption, SseMethod
 from stratum.domain.errors import IncompleteBody, SealBroken
+from stratum.domain.names import Tier
 from stratum.domain.ranges import Span
-from stratum.domain.sealing import TAG_BYTES
+from stratum.domain.sealing import TAG_BYTES, Segments
 from stratum.domain.stripes import STRIPE_SIZE_BYTES
+from stratum.domain.volume import CompletedPart, Location, ObjectVersion
 from tests.support.payloads import payload as content_of
 from tests.support.store import source_of
 
@@ -35,7 +37,7 @@ def body(sealed, content, *, stated_size=None, piece_bytes=7, salt=""):
     plain = Payload(
         source_of(content, piece_bytes), Stated(size_bytes=stated_size), new_hasher, MAX
     )
-    return sealed.payload(plain, stated_size, salt)
+    return sealed.incoming(plain, stated_size, salt).payload
 
 
 async def drained(source, buffer_bytes=64):
@@ -63,9 +65,31 @@ class Pieces:
         raise StopAsyncIteration
 
 
+def version(sealed, parts):
+    """A version of these parts (sizes and salts), or of one plaintext."""
+    if isinstance(parts, int):
+        parts, size = (), parts
+    else:
+        size = sum(size for size, _ in parts)
+    return ObjectVersion(
+        "bucket",
+        "key",
+        "null",
+        "volume",
+        size,
+        "etag",
+        0,
+        Location(Tier.HOT, (1,)),
+        "crc",
+        parts=tuple(
+            CompletedPart(number, size, None, salt) for number, (size, salt) in enumerate(parts, 1)
+        ),
+    )
+
+
 async def opened(sealed, stored, parts, wanted):
-    span, _ = sealed.reads(parts, wanted)
-    pieces = sealed.opened(Pieces(stored[span.start : span.stop]), parts, wanted)
+    plan = sealed.plan(version(sealed, parts), wanted)
+    pieces = plan.opened(Pieces(stored[plan.stored.start : plan.stored.stop]))
     await pieces.begin()
     return b"".join([bytes(piece) async for piece in pieces])
 
@@ -86,11 +110,11 @@ def test_however_it_is_cut_the_same_is_stored_and_read(size, is_size_known, buff
         sealed = sealed_with()
         source = body(sealed, content, stated_size=size if is_size_known else None)
         stored = await drained(source, buffer_bytes)
-        assert len(stored) == sealed.stored_size(size)
+        assert len(stored) == Segments(size, SEGMENT).sealed_size_bytes
         assert source.crc64 == f"{crt.crc64nvme(stored, 0):016x}"
         assert source.size_bytes == size
         assert stored == await drained(body(sealed, content, stated_size=size), 10 * BATCH)
-        assert await opened(sealed, stored, [(size, "")], Span(start, stop)) == content[start:stop]
+        assert await opened(sealed, stored, size, Span(start, stop)) == content[start:stop]
 
     trio.run(main)
 
@@ -102,7 +126,7 @@ async def test_bodies_around_the_size_of_a_batch(batches, edge):
         content = content_of(whole + edge)
         sealed = sealed_with()
         stored = await drained(body(sealed, content))
-        assert await opened(sealed, stored, [(len(content), "")], Span(0, len(content))) == content
+        assert await opened(sealed, stored, len(content), Span(0, len(content))) == content
 
 
 async def test_parts_are_read_as_one():
@@ -135,13 +159,13 @@ async def test_what_was_changed_is_noticed_before_its_first_byte():
     sealed = sealed_with()
     content = content_of(3 * BATCH)
     stored = bytearray(await drained(body(sealed, content)))
-    parts, whole = [(len(content), "")], Span(0, len(content))
+    whole = Span(0, len(content))
     for changed in (stored[:-1], stored[:BATCH]):
         with pytest.raises(SealBroken):
-            await opened(sealed, changed, parts, whole)
+            await opened(sealed, changed, len(content), whole)
     stored[3] ^= 1
     with pytest.raises(SealBroken):
-        await sealed.opened(Pieces(bytes(stored)), parts, whole).begin()
+        await opened(sealed, bytes(stored), len(content), whole)
 
 
 async def test_an_incomplete_body_never_gets_its_last_segment():
@@ -168,8 +192,8 @@ async def test_large_bodies_in_stripes():
     source = body(sealed, content, stated_size=len(content), piece_bytes=100_000)
     stored = await drained(source, STRIPE_SIZE_BYTES)
     wanted = Span(SEGMENT_SIZE_BYTES * 9 + 3, len(content) - 7)
-    span, _ = sealed.reads([(len(content), "")], wanted)
-    assert span.start == 9 * (SEGMENT_SIZE_BYTES + TAG_BYTES)
+    plan = sealed.plan(version(sealed, len(content)), wanted)
+    assert plan.stored.start == 9 * (SEGMENT_SIZE_BYTES + TAG_BYTES)
     assert (
         await opened(sealed, stored, [(len(content), "")], wanted)
         == content[wanted.start : wanted.stop]

@@ -4,7 +4,8 @@ import stat
 
 import pytest
 
-from stratum.adapters.key_file import MARKER, STORE_KEY, KeyFile, check_key_name
+from stratum.adapters.key_file import MARKER, KeyFile, check_key_name
+from stratum.domain.encryption import STORE_KEY
 from stratum.domain.errors import Conflict, InvalidArgument, InvalidConfig, NoSuchKmsKey
 
 

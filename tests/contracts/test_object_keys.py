@@ -9,9 +9,9 @@ import os
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from stratum.adapters.key_file import STORE_KEY, KeyFile
+from stratum.adapters.key_file import KeyFile
 from stratum.adapters.object_keys import WrappingKeys, key_name
-from stratum.domain.encryption import CustomerKey, EncryptionWish, SseMethod
+from stratum.domain.encryption import STORE_KEY, CustomerKey, EncryptionWish, SseMethod
 from stratum.domain.errors import InvalidRequest, NoSuchKmsKey, SealBroken
 
 CLIENT, OTHER_CLIENT = CustomerKey(b"c" * 32), CustomerKey(b"d" * 32)
@@ -129,7 +129,7 @@ def test_a_version_that_is_gone_is_said_to_be(keys, file, tmp_path):
     file.add("mine")
     with pytest.raises(NoSuchKmsKey):
         keys.unwrap(of_kms, "b", "k", None)
-    with pytest.raises(SealBroken, match="which is not in"):
+    with pytest.raises(SealBroken, match="which is not there"):
         keys.unwrap(of_store, "b", "k", None)
 
 

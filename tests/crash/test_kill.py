@@ -31,6 +31,16 @@ def test_acknowledged_writes_survive_a_kill_while_volumes_move(tmp_path, seed):
     assert run.verify().moves > 0
 
 
+@pytest.mark.parametrize("seed", [5])
+def test_acknowledged_writes_survive_a_kill_while_encrypted_volumes_move(tmp_path, seed):
+    encrypted = {"STRATUM_ENCRYPTION_DEFAULT": "AES256"}
+    run = CrashRun(tmp_path / "data", seed, SETTINGS | MOVING | encrypted)
+    run.kill_under_load()
+    run.verify()
+    run.kill_under_load()
+    assert run.verify().moves > 0
+
+
 @pytest.mark.parametrize("seed", [4])
 def test_acknowledged_writes_survive_a_kill_while_volumes_move_to_a_remote(tmp_path, seed):
     with remote_settings() as remote:

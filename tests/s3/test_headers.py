@@ -174,6 +174,7 @@ def test_content_length():
         {"x-amz-expected-bucket-owner": "me"},
         {"x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-date": "now"},
         {"server-side-encryption": "AES256"},
+        {"x-amz-server-side-encryption": "AES256"},
     ],
 )
 def test_headers_that_ask_for_nothing_special(headers):
@@ -183,9 +184,6 @@ def test_headers_that_ask_for_nothing_special(headers):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"x-amz-server-side-encryption": "AES256"},
-        {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
-        {"x-amz-copy-source-server-side-encryption-customer-key": "k"},
         {"x-amz-object-lock-mode": "GOVERNANCE"},
         {"x-amz-object-lock-legal-hold": "OFF"},
         {"x-amz-bucket-object-lock-enabled": "true"},

@@ -45,6 +45,7 @@ from stratum.domain.ranges import Span
 from stratum.domain.stripes import ErasureProfile
 from stratum.domain.tiering import Rules
 from stratum.domain.volume import Metadata, Volume
+from tests.support.keys import sealing
 
 STRIPE_SIZE_BYTES = 16384
 EPOCH_MS = 1_700_000_000_000
@@ -164,6 +165,7 @@ class World:
         high_watermark: float = 0.9,
         low_watermark: float = 0.8,
         flush_s: float = 5.0,
+        encrypted: bool = False,
         before: World | None = None,
         journal: MemoryJournal | None = None,
     ) -> None:
@@ -178,6 +180,7 @@ class World:
             "high_watermark": high_watermark,
             "low_watermark": low_watermark,
             "flush_s": flush_s,
+            "encrypted": encrypted,
         }
         self.random = before.random if before else random.Random(4)
         self.remote = before.remote.reconnected() if before else FaultyRemote()
@@ -268,8 +271,16 @@ class World:
             self.journal, self.access_log, self.rules, self.now_ms, rows, self.tierer.wake
         )
         self.reclaimer = Reclaimer(self.journal, self.datapath, self.now_ms, grace_s=grace_s)
+        # Keys are in a file: a crash does not touch them.
+        self.sealing = before.sealing if before else sealing(encrypted=encrypted)
         self.objects = Objects(
-            self.journal, self.datapath, self.recorder, self.new_id, self.now_ms, new_hasher
+            self.journal,
+            self.datapath,
+            self.recorder,
+            self.new_id,
+            self.now_ms,
+            new_hasher,
+            self.sealing,
         )
 
     # -- life -----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Request headers parsed into domain values: conditions, ranges, copy sources, storage classes.
 
-`refuse_unsupported` is part of every operation that writes: a client that asks for encryption or
-a lock must hear that it is not there rather than get an object without it.
+`refuse_unsupported` is part of every operation that writes: a client that asks for a lock must
+hear that it is not there rather than get an object without it.
 """
 
 from __future__ import annotations
@@ -43,11 +43,7 @@ TIER_STORAGE_CLASSES = {
 }
 """What we call our tiers in answers: all of them can be read at once, as these classes can."""
 
-UNSUPPORTED_PREFIXES = (
-    "x-amz-copy-source-server-side-encryption-",
-    "x-amz-object-lock-",
-    "x-amz-server-side-encryption",
-)
+UNSUPPORTED_PREFIXES = ("x-amz-object-lock-",)
 UNSUPPORTED_HEADERS = {
     "x-amz-if-match-last-modified-time",
     "x-amz-if-match-size",

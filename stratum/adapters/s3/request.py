@@ -27,6 +27,8 @@ class RequestHead:
     raw_path: bytes
     raw_query: bytes
     headers: Headers
+    is_private: bool = True
+    """Whether nobody else can read what is sent; see `web.private_channel`."""
 
 
 def headers_from_raw(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import trio
 
 from stratum.adapters.s3.condition_keys import Circumstances
+from stratum.adapters.s3.encryption_headers import refuse_customer_keys
 from stratum.adapters.s3.errors import S3Error, render_error
 from stratum.adapters.s3.operations import Operation
 from stratum.adapters.s3.request import RequestHead, headers_from_raw
@@ -31,6 +32,7 @@ from stratum.adapters.web.guard import Asked, Guard
 from stratum.adapters.web.http_errors import ClientDisconnected
 from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.metrics import Metrics
+from stratum.adapters.web.private_channel import PrivateChannel
 from stratum.app.foreground import Foreground
 from stratum.domain.errors import IncompleteBody, StratumError
 from stratum.domain.principal import ANONYMOUS, Principal
@@ -79,6 +81,7 @@ class Front:
         now_ms: NowMs,
         foreground: Foreground,
         finish: Finish,
+        channel: PrivateChannel,
     ) -> None:
         self._handlers = handlers
         self._access = access
@@ -88,6 +91,7 @@ class Front:
         self._now_ms = now_ms
         self._foreground = foreground
         self._finish = finish
+        self._channel = channel
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["raw_path"].startswith(CONTROL_PREFIX):
@@ -103,6 +107,7 @@ class Front:
             scope["raw_path"],
             scope["query_string"],
             headers_from_raw(scope["headers"]),
+            self._channel.is_private(scope),
         )
         body = Body(receive)
         started_s = trio.current_time()
@@ -110,6 +115,8 @@ class Front:
         async with AsyncExitStack() as stack:
             try:
                 target = resolve(head, self._access.domains)
+                if not head.is_private:
+                    refuse_customer_keys(head.headers)
                 response = await self._answer(request_id, head, target, body, stack, scope)
             except Exception as error:
                 response = self._refuse(error, request_id, head, target)

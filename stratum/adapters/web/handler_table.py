@@ -8,6 +8,7 @@ from stratum.adapters.s3.operations import Operation
 from stratum.adapters.web.access_handlers import AccessHandlers
 from stratum.adapters.web.bucket_handlers import BucketHandlers
 from stratum.adapters.web.cors_handlers import CorsHandlers
+from stratum.adapters.web.encryption_handlers import EncryptionHandlers
 from stratum.adapters.web.front import Handler
 from stratum.adapters.web.object_handlers import ObjectHandlers
 from stratum.adapters.web.post_handlers import FormSigners, PostHandlers
@@ -18,7 +19,10 @@ from stratum.app.uploads import Uploads
 
 
 def handler_table(
-    buckets: Buckets, objects: Objects, uploads: Uploads, signers: FormSigners
+    buckets: Buckets,
+    objects: Objects,
+    uploads: Uploads,
+    signers: FormSigners,
 ) -> Mapping[Operation, Handler]:
     """Operation to handler; an operation that isn't here answers 501 NotImplemented."""
     of_buckets = BucketHandlers(buckets, objects)
@@ -27,6 +31,7 @@ def handler_table(
     of_cors = CorsHandlers(buckets)
     of_forms = PostHandlers(of_objects, signers)
     of_access = AccessHandlers(buckets, objects)
+    of_encryption = EncryptionHandlers(buckets, objects)
     return {
         Operation.LIST_BUCKETS: of_buckets.list_buckets,
         Operation.CREATE_BUCKET: of_buckets.create,
@@ -38,6 +43,9 @@ def handler_table(
         Operation.LIST_OBJECT_VERSIONS: of_buckets.list_versions,
         Operation.LIST_OBJECTS: of_buckets.list_objects,
         Operation.LIST_OBJECTS_V2: of_buckets.list_objects,
+        Operation.GET_BUCKET_ENCRYPTION: of_encryption.get,
+        Operation.PUT_BUCKET_ENCRYPTION: of_encryption.put,
+        Operation.DELETE_BUCKET_ENCRYPTION: of_encryption.delete,
         Operation.GET_OBJECT: of_objects.get,
         Operation.HEAD_OBJECT: of_objects.head,
         Operation.PUT_OBJECT: of_objects.put,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stratum.adapters.s3 import checksum_headers as checksums
+from stratum.adapters.s3 import encryption_headers as encryption
 from stratum.adapters.s3 import headers as s3_headers
 from stratum.adapters.s3.dates import format_http_date
 from stratum.adapters.s3.headers import COPY_SOURCE_PREFIX, TIER_STORAGE_CLASSES
@@ -19,7 +20,8 @@ from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document, stated_payload
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects, resolve
-from stratum.domain.conditions import range_applies
+from stratum.domain.conditions import Conditions, range_applies
+from stratum.domain.encryption import CustomerKey
 from stratum.domain.errors import StratumError
 from stratum.domain.names import BucketName, Tier, object_key
 from stratum.domain.object import Target
@@ -35,22 +37,20 @@ class ObjectHandlers:
     async def get(self, request: S3Request) -> S3Response:
         asked, number = _asked(request)
         conditions = s3_headers.conditions(request.head.headers)
-        version = self._objects.head(
-            request.bucket, request.key, conditions, request.version_id, request.found
-        )
+        version, customer_key = self._found(request, conditions)
         if asked and not range_applies(conditions, version.etag, version.modified_at_ms):
             asked = None
         span = resolve(version, asked, number)
-        pieces = await request.stack.enter_async_context(self._objects.read(version, span))
+        pieces = await request.stack.enter_async_context(
+            self._objects.read(version, span, customer_key)
+        )
         status, headers = self._described(request, version, span, asked, number)
         return S3Response(status, headers, pieces=pieces)
 
     async def head(self, request: S3Request) -> S3Response:
         asked, number = _asked(request)
         conditions = s3_headers.conditions(request.head.headers)
-        version = self._objects.head(
-            request.bucket, request.key, conditions, request.version_id, request.found
-        )
+        version, _ = self._found(request, conditions)
         if asked and not range_applies(conditions, version.etag, version.modified_at_ms):
             asked = None
         span = resolve(version, asked, number)
@@ -60,6 +60,7 @@ class ObjectHandlers:
         headers = request.head.headers
         _check_wishes(request)
         attributes = request.new_attributes()
+        wish = encryption.encryption_wish(headers)
         source, stated = stated_payload(request)
         version = await self._objects.put(
             request.caller,
@@ -70,14 +71,16 @@ class ObjectHandlers:
             object_metadata(headers),
             s3_headers.conditions(headers),
             attributes,
+            wish=wish,
         )
-        return S3Response(200, self.stored_headers(version))
+        return S3Response(200, self.stored_headers(version, wish.customer_key))
 
     async def copy(self, request: S3Request) -> S3Response:
         headers = request.head.headers
         _check_wishes(request)
         source = s3_headers.copy_source(headers)
         replace = s3_headers.replaces_metadata(headers)
+        wish = encryption.encryption_wish(headers)
         original = self._objects.source(
             source.bucket,
             source.key,
@@ -92,9 +95,11 @@ class ObjectHandlers:
             checksums.requested_algorithm(headers),
             s3_headers.conditions(headers),
             request.new_attributes(),
+            wish=wish,
+            source_key=encryption.customer_key(headers, encryption.SOURCE_CUSTOMER),
         )
         result = render_object_copied(version.etag, version.modified_at_ms, version.checksums)
-        answer = self.stored_headers(version)
+        answer = self.stored_headers(version, wish.customer_key)
         del answer["etag"]  # it is in the document
         if self._has_versioning(source.bucket):
             answer["x-amz-copy-source-version-id"] = original.version_id
@@ -133,11 +138,26 @@ class ObjectHandlers:
                 deleted.append(DeletedEntry(entry.key, entry.version_id, marker))
         return xml(render_deleted(deleted, failed, quiet=asked.quiet))
 
-    def stored_headers(self, version: ObjectVersion) -> dict[str, str]:
+    def _found(
+        self, request: S3Request, conditions: Conditions
+    ) -> tuple[ObjectVersion, CustomerKey | None]:
+        """What a GET or HEAD is about, and the client's key to it."""
+        headers = request.head.headers
+        encryption.refuse_on_read(headers)
+        customer_key = encryption.customer_key(headers)
+        version = self._objects.head(
+            request.bucket, request.key, conditions, request.version_id, request.found
+        )
+        return self._objects.unlocked(version, customer_key), customer_key
+
+    def stored_headers(
+        self, version: ObjectVersion, customer_key: CustomerKey | None = None
+    ) -> dict[str, str]:
         """What a client learns of the object it has just stored."""
         return {
             "etag": f'"{version.etag}"',
             **checksums.checksum_headers(version.checksums),
+            **encryption.encryption_headers(version.attributes.encryption, customer_key),
             **self._version_header(version),
             "x-stratum-volume-id": version.volume_id,
         }
@@ -158,6 +178,9 @@ class ObjectHandlers:
             "etag": f'"{version.etag}"',
             "last-modified": format_http_date(version.modified_at_ms // 1000),
             **self._version_header(version),
+            **encryption.encryption_headers(
+                version.attributes.encryption, encryption.customer_key(request.head.headers)
+            ),
             "x-stratum-tier": version.tier.value,
             "x-stratum-volume-id": version.volume_id,
             **response_overrides(request.query, anonymous=request.asked.who.is_anonymous),

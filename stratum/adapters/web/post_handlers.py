@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from stratum.adapters.s3.encryption_headers import refuse_customer_keys
 from stratum.adapters.s3.form_data import FormReader, boundary_of
 from stratum.adapters.s3.operations import Operation
 from stratum.adapters.s3.post_headers import (
@@ -113,7 +114,10 @@ class PostHandlers:
             b"",
             # Its length is not known before its end.
             {**headers_of_fields(fields), "transfer-encoding": "chunked"},
+            request.head.is_private,
         )
+        if not head.is_private:
+            refuse_customer_keys(head.headers)
         target = Target(Operation.PUT_OBJECT, request.bucket, key, {})
         asked = replace(request.asked, who=who, head=head, target=target)
         request.guard.admit(asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stratum.adapters.s3 import checksum_headers as checksums
+from stratum.adapters.s3 import encryption_headers as encryption
 from stratum.adapters.s3 import headers as s3_headers
 from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.headers import COPY_SOURCE_PREFIX
@@ -47,8 +48,9 @@ class UploadHandlers:
             checksum_type=wanted[1] if wanted else None,
             attributes=request.new_attributes(),
         )
-        await self._uploads.start(request.caller, started)
-        answer: dict[str, str] = {}
+        wish = encryption.encryption_wish(headers)
+        started = await self._uploads.start(request.caller, started, wish)
+        answer = encryption.encryption_headers(started.attributes.encryption, wish.customer_key)
         if wanted:
             answer["x-amz-checksum-algorithm"], answer["x-amz-checksum-type"] = wanted
         return xml(render_upload_started(request.bucket, request.key, started.upload_id), answer)
@@ -57,10 +59,16 @@ class UploadHandlers:
         s3_headers.refuse_unsupported(request.head.headers)
         upload, number = self._upload(request), _number(request)
         source, stated = stated_payload(request, upload.checksum_algorithm)
-        stored = await self._uploads.put_part(request.caller, upload, number, source, stated)
-        return S3Response(
-            200, {"etag": f'"{stored.etag}"', **checksums.checksum_headers(stored.checksums)}
+        customer_key = encryption.customer_key(request.head.headers)
+        stored = await self._uploads.put_part(
+            request.caller, upload, number, source, stated, customer_key
         )
+        answer = {
+            "etag": f'"{stored.etag}"',
+            **checksums.checksum_headers(stored.checksums),
+            **encryption.encryption_headers(upload.attributes.encryption, customer_key),
+        }
+        return S3Response(200, answer)
 
     async def copy_part(self, request: S3Request) -> S3Response:
         headers = request.head.headers
@@ -72,14 +80,17 @@ class UploadHandlers:
             source.version_id,
             s3_headers.conditions(headers, COPY_SOURCE_PREFIX),
         )
+        upload, customer_key = self._upload(request), encryption.customer_key(headers)
         stored, at_ms = await self._uploads.copy_part(
             request.caller,
-            self._upload(request),
+            upload,
             _number(request),
             original,
             s3_headers.copy_range(headers),
+            customer_key,
+            encryption.customer_key(headers, encryption.SOURCE_CUSTOMER),
         )
-        answer = {}
+        answer = encryption.encryption_headers(upload.attributes.encryption, customer_key)
         if self._buckets.get(source.bucket).settings.versioning is not None:
             answer["x-amz-copy-source-version-id"] = original.version_id
         return xml(render_part_copied(stored.etag, at_ms, stored.checksums), answer)
@@ -88,6 +99,7 @@ class UploadHandlers:
         headers = request.head.headers
         body = await document(request, XML_LENGTH_MAX_BYTES, checksum_is_the_objects=True)
         named = parse_complete_upload(body)
+        customer_key = encryption.customer_key(headers)
         version = await self._uploads.complete(
             request.caller,
             request.bucket,
@@ -97,8 +109,12 @@ class UploadHandlers:
             stated=checksums.stated_checksum(headers),
             size_bytes=checksums.object_size(headers),
             conditions=s3_headers.conditions(headers),
+            customer_key=customer_key,
         )
-        answer: dict[str, str] = {"x-stratum-volume-id": version.volume_id}
+        answer = {
+            "x-stratum-volume-id": version.volume_id,
+            **encryption.encryption_headers(version.attributes.encryption, customer_key),
+        }
         if self._buckets.get(version.bucket).settings.versioning is not None:
             answer["x-amz-version-id"] = version.version_id
         location = f"http://{headers.get('host', '')}{request.head.raw_path.decode('latin-1')}"
@@ -117,12 +133,13 @@ class UploadHandlers:
 
     async def list_parts(self, request: S3Request) -> S3Response:
         query = parts_query(request.query)
-        upload, parts = await self._uploads.parts(
+        upload, parts = await self._uploads.listed_parts(
             request.bucket,
             request.key,
             UploadId(request.query["uploadId"]),
             query.after,
             query.max_parts + 1,
+            encryption.customer_key(request.head.headers),
         )
         return xml(
             render_parts(
