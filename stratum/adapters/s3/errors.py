@@ -18,6 +18,7 @@ from stratum.domain.errors import (
     InvalidRange,
     InvalidTag,
     KeyDeleted,
+    NoSuchKey,
     NotModified,
     PreconditionFailed,
     StratumError,
@@ -90,6 +91,8 @@ def translate(error: BaseException) -> S3Error:
         case InvalidRange():
             fields = {"ActualObjectSize": str(error.size_bytes), "RangeRequested": error.asked}
             headers["content-range"] = f"bytes */{error.size_bytes}"
+        case NoSuchKey() if not isinstance(error, KeyDeleted):
+            headers["x-amz-delete-marker"] = "false"
         case KeyDeleted():
             headers |= {"x-amz-delete-marker": "true", "x-amz-version-id": error.version_id}
         case DeleteMarkerNamed():

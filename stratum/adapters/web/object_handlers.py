@@ -26,7 +26,7 @@ from stratum.domain.errors import StratumError
 from stratum.domain.names import BucketName, Tier, object_key
 from stratum.domain.object import Target
 from stratum.domain.ranges import ByteRange, Span
-from stratum.domain.volume import ObjectVersion
+from stratum.domain.volume import NULL_VERSION, ObjectVersion
 
 
 class ObjectHandlers:
@@ -158,7 +158,7 @@ class ObjectHandlers:
             "etag": f'"{version.etag}"',
             **checksums.checksum_headers(version.checksums),
             **encryption.encryption_headers(version.attributes.encryption, customer_key),
-            **self._version_header(version),
+            **new_version_header(version),
             "x-stratum-volume-id": version.volume_id,
         }
 
@@ -224,3 +224,9 @@ def _checksum_headers(version: ObjectVersion, number: int | None) -> dict[str, s
             part.checksum for part in version.parts if part.number == number and part.checksum
         )
     return checksums.checksum_headers(sent)
+
+
+def new_version_header(version: ObjectVersion) -> dict[str, str]:
+    """The id of a version just written. Amazon S3 does not name the `null` version here, not even
+    where versioning is suspended; in answers to reads it does."""
+    return {} if version.version_id == NULL_VERSION else {"x-amz-version-id": version.version_id}

@@ -17,6 +17,7 @@ from stratum.adapters.s3.xml_responses import (
     render_upload_started,
 )
 from stratum.adapters.web.messages import S3Request, S3Response, xml
+from stratum.adapters.web.object_handlers import new_version_header
 from stratum.adapters.web.payloads import document, stated_payload
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
@@ -115,8 +116,7 @@ class UploadHandlers:
             "x-stratum-volume-id": version.volume_id,
             **encryption.encryption_headers(version.attributes.encryption, customer_key),
         }
-        if self._buckets.get(version.bucket).settings.versioning is not None:
-            answer["x-amz-version-id"] = version.version_id
+        answer |= new_version_header(version)
         location = f"http://{headers.get('host', '')}{request.head.raw_path.decode('latin-1')}"
         return xml(
             render_upload_completed(
