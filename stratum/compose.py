@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from random import Random
 from typing import cast
 
@@ -33,9 +32,9 @@ from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
 from stratum.adapters.s3_client import Credentials
 from stratum.adapters.sealed_remote import SealedRemote
+from stratum.adapters.web.aftermath import Aftermath
 from stratum.adapters.web.asgi_types import AsgiApp
 from stratum.adapters.web.control import Commands, make_control
-from stratum.adapters.web.cors_handlers import cross_origin
 from stratum.adapters.web.front import Access, Front
 from stratum.adapters.web.guard import Guard
 from stratum.adapters.web.handler_table import handler_table
@@ -45,10 +44,12 @@ from stratum.adapters.web.metrics import Metrics
 from stratum.adapters.web.post_handlers import FormSigners
 from stratum.adapters.web.private_channel import PrivateChannel
 from stratum.adapters.web.tiering_control import add_tiering_commands
+from stratum.adapters.web.websites import Websites
 from stratum.adapters.workers import open_codec
 from stratum.app.buckets import Buckets
 from stratum.app.config import Config
 from stratum.app.datapath import REMOTE_MAGIC, DataPath
+from stratum.app.deliveries import Deliveries
 from stratum.app.identities import Identities, open_identities
 from stratum.app.journal_copies import JournalCopies
 from stratum.app.objects import Objects
@@ -56,16 +57,14 @@ from stratum.app.recovery import claim_disks, settle_staged
 from stratum.app.scrubber import Scrubber
 from stratum.app.spending import RemoteMeter
 from stratum.app.status import status, tiering_limits
-from stratum.app.tiering_services import TieringServices, make_tiering
+from stratum.app.tiering_services import TieringServices, adopt_prices, make_tiering
 from stratum.app.uploads import Uploads
 from stratum.compose_copies import open_copies
+from stratum.compose_deliveries import open_deliveries
 from stratum.compose_encryption import make_sealing
 from stratum.domain.break_even import BreakEven
-from stratum.domain.catalog import Catalog
-from stratum.domain.events import PricesAdopted
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
 from stratum.domain.object import require_version
-from stratum.domain.pricing import PriceList
 from stratum.domain.tiering import Policy, Rules
 from stratum.domain.volume import Extent
 from stratum.ports import Codec, Journal, RemoteStore, ShardStore
@@ -98,6 +97,7 @@ class Stratum:
     metrics: Metrics
     scrubber: Scrubber
     copies: JournalCopies
+    deliveries: Deliveries
 
 
 def open_disks(config: Config, *, own: bool = False) -> dict[Tier, list[DirectoryDisk]]:
@@ -183,7 +183,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         await opened.enter_async_context(copies.kept())
         recovered = await settle_staged(journal, disks, decode_record)
         _report_start(absent, recovered.published, recovered.discarded)
-        await _adopt_prices(journal, rules.prices)
+        await adopt_prices(journal, rules.prices)
 
         datapath = _make_datapath(config, disks, remote, codec, metrics)
         tiering = make_tiering(
@@ -202,20 +202,13 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         )
         sealing = make_sealing(config, now_ms)
         objects = Objects(journal, datapath, tiering.accesses, new_id, now_ms, new_hasher, sealing)
-        uploads = Uploads(
-            journal,
-            datapath,
-            objects,
-            tiering.accesses,
-            new_id,
-            now_ms,
-            new_hasher,
-            combine,
-            digest,
-        )
+        hashing = (new_hasher, combine, digest)
+        uploads = Uploads(journal, datapath, objects, tiering.accesses, new_id, now_ms, *hashing)
+        told = open_deliveries(config, journal, objects, new_id, now_ms)
+        deliveries = await opened.enter_async_context(told)
         for disk in (each for members in disks.values() for each in members):
             background.start_soon(disk.run)
-        for loop in tiering.loops():
+        for loop in (*tiering.loops(), *deliveries.loops()):
             await background.start(loop)
         yield Stratum(
             config,
@@ -229,6 +222,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             metrics,
             Scrubber(journal, disks, codec, decode_record, config.profile),
             copies,
+            deliveries,
         )
         background.cancel_scope.cancel()
 
@@ -286,18 +280,6 @@ def _report_start(absent: Sequence[str], published: int, discarded: int) -> None
         log.info(
             "recovered: %d extents published, %d unfinished ones thrown away", published, discarded
         )
-
-
-async def _adopt_prices(journal: Journal, prices: PriceList) -> None:
-    """Record the price list when it is another than before: decisions refer to it by version."""
-    in_force = journal.catalog.prices()
-    if in_force is None or in_force[0] != prices.version():
-        adopted = PricesAdopted(prices.version(), prices.document())
-        await journal.transact(partial(_adopted, event=adopted), by="operator")
-
-
-def _adopted(_catalog: Catalog, *, event: PricesAdopted) -> Sequence[PricesAdopted]:
-    return [event]
 
 
 @asynccontextmanager
@@ -366,7 +348,8 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     add_identity_commands(control, identities, access, now_ms)
     add_tiering_commands(control, stratum.tiering.undo, access, now_ms)
     forms = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
-    table = handler_table(stratum.buckets, stratum.objects, stratum.uploads, forms)
+    told = stratum.deliveries.notifications
+    table = handler_table(stratum.buckets, stratum.objects, stratum.uploads, forms, told)
     return Front(
         table,
         access,
@@ -375,7 +358,8 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         uuid7_source(now_ms),
         now_ms,
         stratum.tiering.foreground,
-        partial(cross_origin, stratum.buckets),
+        Websites(stratum.buckets, stratum.objects, guard, config.website_domains),
+        Aftermath(stratum.buckets, stratum.objects, stratum.deliveries),
         PrivateChannel(config.encryption.customer_keys_over_http),
     )
 

@@ -62,6 +62,10 @@ class Buckets:
         decide = partial(configure_bucket, name=name, setting=setting, value=value, check=check)
         await self._journal.transact(decide, by=caller.name)
 
+    def find(self, name: BucketName) -> Bucket | None:
+        """None if there is no such bucket."""
+        return self._journal.catalog.bucket(name)
+
     def get(self, name: BucketName) -> Bucket:
         """Raises NoSuchBucket."""
         return require_bucket(self._journal.catalog, name)

@@ -6,6 +6,7 @@ keys are errors: a typing mistake must not pass for a default.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ KEYS: dict[str, tuple[Value, str]] = {
     "server.listen": ("127.0.0.1:9000", "address and port of the S3 endpoint"),
     "server.region": ("us-east-1", "region name in signatures and bucket locations"),
     "server.domains": ((), "domains whose subdomains are buckets (virtual-host style)"),
+    "website.domains": ((), "domains whose subdomains are web sites, read from buckets"),
+    "notifications.webhooks": ((), "NAME=URL, each a target for notifications of buckets"),
+    "logging.interval_s": (300.0, "how long lines of access logs wait for their delivery"),
     "server.connections_max": (4096, "connections served at once; more get 503"),
     "server.shutdown_grace_s": (30.0, "how long requests may go on after SIGTERM"),
     "tiers.hot.disks": ((), "directories, one per disk; default DATA/hot/disk0 … disk5"),
@@ -101,6 +105,10 @@ class Config:
     listen: str
     region: str
     domains: tuple[str, ...]
+    website_domains: tuple[str, ...]
+    webhooks: dict[str, str]
+    """URL by ARN."""
+    log_interval_s: float
     connections_max: int
     shutdown_grace_s: float
     disks: dict[Tier, tuple[Path, ...]]
@@ -243,6 +251,9 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         listen=_listen(text("server.listen")),
         region=text("server.region"),
         domains=tuple(domain.lower() for domain in texts("server.domains")),
+        website_domains=tuple(domain.lower() for domain in texts("website.domains")),
+        webhooks=_webhooks(texts("notifications.webhooks"), text("server.region")),
+        log_interval_s=number("logging.interval_s", 0.01),
         connections_max=int(number("server.connections_max", 1, 1_000_000)),
         shutdown_grace_s=number("server.shutdown_grace_s", 0),
         disks=_all_disks(data, {tier: texts(f"tiers.{tier}.disks") for tier in LOCAL}, profile),
@@ -281,6 +292,20 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         ),
         anchor_key=data / text("metadata.anchor_key"),
     )
+
+
+def _webhooks(given: tuple[str, ...], region: str) -> dict[str, str]:
+    """URLs by the ARNs that buckets name them by."""
+    found: dict[str, str] = {}
+    for entry in given:
+        name, equals, url = entry.partition("=")
+        if not re.fullmatch("[A-Za-z0-9_-]{1,64}", name) or not equals:
+            raise InvalidConfig(
+                "notifications.webhooks: NAME=URL expected, a name of letters and"
+                f" digits, not {name[:64]!r}"
+            )
+        found[f"arn:stratum:sqs:{region}:{name}:webhook"] = url
+    return found
 
 
 LOCAL = (Tier.HOT, Tier.WARM)

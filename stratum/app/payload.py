@@ -188,3 +188,16 @@ class EmptySource:
 
     async def read_into(self, buffer: memoryview) -> int:
         return 0
+
+
+class BytesSource:
+    """Bytes that are there already."""
+
+    def __init__(self, content: bytes) -> None:
+        self._rest = memoryview(content)
+
+    async def read_into(self, buffer: memoryview) -> int:
+        length = min(len(self._rest), len(buffer))
+        buffer[:length] = self._rest[:length]
+        self._rest = self._rest[length:]
+        return length

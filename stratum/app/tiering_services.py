@@ -20,6 +20,8 @@ from stratum.app.spending import RemoteMeter, Spending
 from stratum.app.tierer import Tierer
 from stratum.app.undo import Batch, Undone, undo
 from stratum.app.watermarks import Watermarks
+from stratum.domain.catalog import Catalog
+from stratum.domain.events import PricesAdopted
 from stratum.domain.names import Tier
 from stratum.domain.pricing import PriceList
 from stratum.domain.tiering import Rules
@@ -163,3 +165,15 @@ class _Wake:
     def __call__(self, due_at_ms: int) -> None:
         if self.tierer is not None:
             self.tierer.wake(due_at_ms)
+
+
+async def adopt_prices(journal: Journal, prices: PriceList) -> None:
+    """Record the price list when it is another than before: decisions refer to it by version."""
+    in_force = journal.catalog.prices()
+    if in_force is None or in_force[0] != prices.version():
+        adopted = PricesAdopted(prices.version(), prices.document())
+        await journal.transact(partial(_adopted, event=adopted), by="operator")
+
+
+def _adopted(_catalog: Catalog, *, event: PricesAdopted) -> Sequence[PricesAdopted]:
+    return [event]

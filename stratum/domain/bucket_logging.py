@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from stratum.domain.names import BucketName
 
+DAY_MS = 86_400_000
 PREFIX_LENGTH_MAX_BYTES = 800
 """So that date and unique part fit into a key."""
 
@@ -31,3 +32,14 @@ class LoggingConfiguration:
     partition: PartitionSource | None = None
     simple_prefix: bool = False
     """Whether the configuration named the format that is the default."""
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """Lines that go into one object: of one bucket, under one configuration, for a partition by
+    the requests' date also of one day (Unix days)."""
+
+    bucket: BucketName
+    owner_id: str
+    configuration: LoggingConfiguration
+    day: int | None

@@ -99,6 +99,27 @@ class ObjectChange:
     etag: str | None = None
 
 
+@dataclass(frozen=True)
+class Cause:
+    """The request that changed something."""
+
+    request_id: str
+    principal_id: str
+    source_ip: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One thing one target is told; `sequencer` orders the messages about a key."""
+
+    target: NotificationTarget
+    change: ObjectChange
+    cause: Cause
+    owner_id: str
+    at_ms: int
+    sequencer: str
+
+
 def check_notification(
     configuration: NotificationConfiguration, known_arns: Collection[str]
 ) -> None:

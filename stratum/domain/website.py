@@ -7,12 +7,16 @@ object is looked up, rules with one when the look-up has failed with it; the fir
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from stratum.domain.errors import InvalidArgument, InvalidRequest
 
 ROUTING_RULES_MAX = 50
 REDIRECT_STATUS_DEFAULT = 301
+
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]{1,5})?").fullmatch
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class WebsiteRedirect:
 
     host: str | None = None
     protocol: str | None = None
-    status: int = REDIRECT_STATUS_DEFAULT
+    status: int | None = None
     replace_prefix: str | None = None
     replace_key: str | None = None
 
@@ -119,16 +123,20 @@ def _resolve(redirect: WebsiteRedirect, prefix: str, key: str) -> RedirectTarget
         target = redirect.replace_key
     elif redirect.replace_prefix is not None:
         target = redirect.replace_prefix + key[len(prefix) :]
-    return RedirectTarget(redirect.status, redirect.host, redirect.protocol, target)
+    return RedirectTarget(
+        redirect.status or REDIRECT_STATUS_DEFAULT, redirect.host, redirect.protocol, target
+    )
 
 
 def _check_redirect(redirect: WebsiteRedirect) -> None:
+    if redirect.host is not None and not _HOST(redirect.host):
+        raise InvalidRequest("The HostName of a redirect is not a host")
     if redirect.protocol not in (None, "http", "https"):
         raise InvalidRequest(
             "Invalid protocol, protocol can be http or https. If not defined the"
             " protocol will be selected automatically."
         )
-    if not 301 <= redirect.status <= 399:
+    if redirect.status is not None and not 301 <= redirect.status <= 399:
         raise InvalidRequest(
             f"The provided HTTP redirect code ({redirect.status}) is not valid. Valid codes are 3XX"
             " except 300."

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTH_NUMBERS = {name: number for number, name in enumerate(_MONTHS, 1)}
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS, 1)}
 
 # The three forms of RFC 9110 §5.6.7; senders write the first, readers accept all.
 _IMF = re.compile(r"[A-Za-z]{3}, (\d{1,2})[ -]([A-Za-z]{3})[ -](\d{4}) (\d\d):(\d\d):(\d\d) \S+")
@@ -29,7 +29,7 @@ def format_http_date(unix_s: int) -> str:
     """`Fri, 24 May 2013 00:00:00 GMT`, independent of the locale."""
     t = time.gmtime(unix_s)
     return (
-        f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04}"
+        f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {MONTHS[t.tm_mon - 1]} {t.tm_year:04}"
         f" {t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} GMT"
     )
 

@@ -51,7 +51,6 @@ UNSUPPORTED_HEADERS = {
     "x-amz-object-annotation-directive",
     "x-amz-rename-source",
     "x-amz-tagging",
-    "x-amz-website-redirect-location",
     "x-amz-write-offset-bytes",
 }
 UNSUPPORTED_UNLESS = {

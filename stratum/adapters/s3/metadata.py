@@ -25,6 +25,9 @@ SYSTEM_HEADERS = (
     "content-type",
     "expires",
 )
+WEBSITE_REDIRECT = "x-amz-website-redirect-location"
+"""Where a web site sends who reads the object; belongs to it and not to its copies."""
+WEBSITE_REDIRECT_LENGTH_MAX = 2048
 CONTENT_TYPE_DEFAULT = "binary/octet-stream"
 
 _OVERRIDES = {f"response-{name}": name for name in SYSTEM_HEADERS}
@@ -32,8 +35,12 @@ _NOT_IN_HEADER = re.compile("[\0-\x08\n-\x1f\x7f]").search
 
 
 def object_metadata(headers: Headers) -> Metadata:
-    """The metadata in the headers of a PUT, a copy or a new upload; raise MetadataTooLarge."""
+    """The metadata in the headers of a PUT, a copy or a new upload.
+
+    Raises MetadataTooLarge; S3Error InvalidRedirectLocation.
+    """
     system = {name: wire_text(headers[name]) for name in SYSTEM_HEADERS if headers.get(name)}
+    system |= _website_redirect(headers)
     if "content-encoding" in system:
         # aws-chunked describes how this request was sent, not the object.
         codings = [coding.strip() for coding in system.pop("content-encoding").split(",")]
@@ -50,6 +57,18 @@ def object_metadata(headers: Headers) -> Metadata:
     if size > USER_METADATA_MAX_BYTES:
         raise MetadataTooLarge("Your metadata headers exceed the maximum allowed metadata size")
     return Metadata(system, user)
+
+
+def copied_metadata(source: Metadata, headers: Headers) -> Metadata | None:
+    """The metadata of a copy that keeps its source's; None for no difference to it.
+
+    Raises S3Error InvalidRedirectLocation.
+    """
+    own = _website_redirect(headers)
+    if not own and WEBSITE_REDIRECT not in source.system:
+        return None
+    kept = {name: value for name, value in source.system.items() if name != WEBSITE_REDIRECT}
+    return Metadata({**kept, **own}, source.user)
 
 
 def metadata_headers(metadata: Metadata) -> dict[str, str]:
@@ -83,6 +102,21 @@ def response_overrides(query: Mapping[str, str], *, anonymous: bool) -> dict[str
             raise InvalidArgument("Header value cannot be represented", parameter)
         headers[name] = _wire_value(value)
     return headers
+
+
+def _website_redirect(headers: Headers) -> dict[str, str]:
+    location = headers.get(WEBSITE_REDIRECT)
+    if location is None:
+        return {}
+    if not location.startswith(("/", "http://", "https://")) or not location.isascii():
+        raise S3Error("InvalidRedirectLocation")
+    if len(location) > WEBSITE_REDIRECT_LENGTH_MAX:
+        raise S3Error(
+            "InvalidRedirectLocation",
+            "The length of website redirect location cannot"
+            f" exceed {WEBSITE_REDIRECT_LENGTH_MAX} characters.",
+        )
+    return {WEBSITE_REDIRECT: location}
 
 
 def wire_text(value: str) -> str:

@@ -6,7 +6,6 @@ from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.xml_requests import Element, parse_document
 from stratum.adapters.s3.xml_responses import document, element, optional
 from stratum.domain.website import (
-    REDIRECT_STATUS_DEFAULT,
     RoutingRule,
     WebsiteConfiguration,
     WebsiteRedirect,
@@ -73,12 +72,11 @@ def _rule(rule: Element) -> RoutingRule:
         error_status = condition.between("HttpErrorCodeReturnedEquals", 0, STATUS_MAX)
         if prefix is None and error_status is None:
             raise S3Error("MalformedXML")
-    status = redirect.between("HttpRedirectCode", 0, STATUS_MAX)
     return RoutingRule(
         WebsiteRedirect(
             host=redirect.one("HostName"),
             protocol=redirect.one("Protocol"),
-            status=REDIRECT_STATUS_DEFAULT if status is None else status,
+            status=redirect.between("HttpRedirectCode", 0, STATUS_MAX),
             replace_prefix=redirect.one("ReplaceKeyPrefixWith"),
             replace_key=redirect.one("ReplaceKeyWith"),
         ),
@@ -102,7 +100,7 @@ def _render_rule(rule: RoutingRule) -> str:
     redirect = rule.redirect
     targets = (
         optional("HostName", redirect.host)
-        + element("HttpRedirectCode", redirect.status)
+        + ("" if redirect.status is None else element("HttpRedirectCode", redirect.status))
         + optional("Protocol", redirect.protocol)
         + optional("ReplaceKeyPrefixWith", redirect.replace_prefix)
         + optional("ReplaceKeyWith", redirect.replace_key)

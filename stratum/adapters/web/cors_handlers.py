@@ -6,13 +6,11 @@ from dataclasses import replace
 
 from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.request import RequestHead
-from stratum.adapters.s3.routing import Target
 from stratum.adapters.s3.xml_cors import CORS_LENGTH_MAX_BYTES, parse_cors, render_cors
 from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document
 from stratum.app.buckets import Buckets
-from stratum.domain.cors import CorsGrant, find_grant
-from stratum.domain.errors import NoSuchBucket
+from stratum.domain.cors import CorsConfiguration, CorsGrant, find_grant
 from stratum.domain.settings import NO_SETTINGS, BucketSettings
 
 VARY = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"
@@ -66,19 +64,13 @@ class CorsHandlers:
         return S3Response(200, answer)
 
 
-def cross_origin(
-    buckets: Buckets, head: RequestHead, target: Target | None, response: S3Response
-) -> S3Response:
+def cross_origin(rules: CorsConfiguration, head: RequestHead, response: S3Response) -> S3Response:
     """An answer, errors included, with what lets a page of another origin read it."""
     origin = head.headers.get("origin")
-    if not origin or target is None or target.bucket is None or head.method == "OPTIONS":
-        return response
-    try:
-        rules = buckets.get(target.bucket).settings.cors
-    except NoSuchBucket:
+    if not origin or head.method == "OPTIONS":
         return response
     method = head.headers.get("access-control-request-method", head.method)
-    grant = find_grant(rules, origin, method) if rules else None
+    grant = find_grant(rules, origin, method)
     if grant is None:
         return response
     return replace(response, headers={**response.headers, **_headers(grant)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -18,7 +18,7 @@ from stratum.adapters.s3.encryption_headers import refuse_customer_keys
 from stratum.adapters.s3.errors import S3Error, render_error
 from stratum.adapters.s3.operations import Operation
 from stratum.adapters.s3.request import RequestHead, headers_from_raw
-from stratum.adapters.s3.routing import Target, resolve
+from stratum.adapters.s3.routing import resolve
 from stratum.adapters.s3.sigv4 import (
     Authentication,
     PayloadMode,
@@ -26,6 +26,7 @@ from stratum.adapters.s3.sigv4 import (
     anonymous,
     authenticate,
 )
+from stratum.adapters.web.aftermath import Aftermath, Served
 from stratum.adapters.web.asgi_types import AsgiApp, Receive, Scope, Send
 from stratum.adapters.web.body import Body
 from stratum.adapters.web.guard import Asked, Guard
@@ -33,6 +34,7 @@ from stratum.adapters.web.http_errors import ClientDisconnected
 from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.metrics import Metrics
 from stratum.adapters.web.private_channel import PrivateChannel
+from stratum.adapters.web.websites import Websites
 from stratum.app.foreground import Foreground
 from stratum.domain.errors import IncompleteBody, StratumError
 from stratum.domain.principal import ANONYMOUS, Principal
@@ -48,8 +50,6 @@ SERVER = "Stratum"
 log = logging.getLogger("stratum.http")
 
 Handler = Callable[[S3Request], Awaitable[S3Response]]
-Finish = Callable[[RequestHead, Target | None, S3Response], S3Response]
-"""What every answer gets before it is sent."""
 
 UNSIGNED_OPERATIONS = (Operation.PREFLIGHT_REQUEST, Operation.POST_OBJECT)
 """A browser asks the first without credentials, for a URL that may be signed for the page; who
@@ -80,7 +80,8 @@ class Front:
         new_id: NewId,
         now_ms: NowMs,
         foreground: Foreground,
-        finish: Finish,
+        websites: Websites,
+        aftermath: Aftermath,
         channel: PrivateChannel,
     ) -> None:
         self._handlers = handlers
@@ -90,7 +91,8 @@ class Front:
         self._new_id = new_id
         self._now_ms = now_ms
         self._foreground = foreground
-        self._finish = finish
+        self._websites = websites
+        self._aftermath = aftermath
         self._channel = channel
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +103,6 @@ class Front:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = self._new_id()[-16:].upper()
         head = RequestHead(
             scope["method"],
             scope["raw_path"],
@@ -109,50 +110,51 @@ class Front:
             headers_from_raw(scope["headers"]),
             self._channel.is_private(scope),
         )
+        around = Circumstances(
+            self._now_ms(),
+            (scope.get("client") or ("",))[0],
+            scope.get("scheme") == "https",
+            self._access.region,
+        )
+        served = Served(self._new_id()[-16:].upper(), head, around)
         body = Body(receive)
         started_s = trio.current_time()
-        target: Target | None = None
         async with AsyncExitStack() as stack:
             try:
-                target = resolve(head, self._access.domains)
-                if not head.is_private:
-                    refuse_customer_keys(head.headers)
-                response = await self._answer(request_id, head, target, body, stack, scope)
+                served.response = await self._answer(served, body, stack)
             except Exception as error:
-                response = self._refuse(error, request_id, head, target)
-            response = self._finish(head, target, response)
-            common = {"x-amz-request-id": request_id}
+                served.response = self._refuse(error, served)
+            response = self._aftermath.answered(served)
+            common = {"x-amz-request-id": served.request_id}
             if OWN_LOOP_EXTENSION in scope.get("extensions", {}):
                 common["server"] = SERVER
             else:  # Hypercorn's adds a `server` of its own
                 await _drain(body)
-            await _send(send, head.method, response, common)
-        operation = target.operation if target else "invalid"
-        self._metrics.request(operation, response.status, trio.current_time() - started_s)
+            try:
+                await _send(send, head.method, response, common)
+            finally:
+                took_s = trio.current_time() - started_s
+                self._aftermath.sent(served, int(took_s * 1000))
+        operation = served.target.operation if served.target else "invalid"
+        self._metrics.request(operation, response.status, took_s)
 
-    async def _answer(
-        self,
-        request_id: str,
-        head: RequestHead,
-        target: Target,
-        body: Body,
-        stack: AsyncExitStack,
-        scope: Scope,
-    ) -> S3Response:
-        access, now_ms = self._access, self._now_ms()
+    async def _answer(self, served: Served, body: Body, stack: AsyncExitStack) -> S3Response:
+        access, head = self._access, served.head
+        visit = self._websites.visit(served.request_id, head, served.around, body, stack)
+        if visit is not None:
+            served.target = visit.target(visit.key)
+            return await self._websites.answer(visit)
+        served.target = target = resolve(head, access.domains)
+        if not head.is_private:
+            refuse_customer_keys(head.headers)
         who, authentication = ANONYMOUS, UNSIGNED
         if target.operation not in UNSIGNED_OPERATIONS:
-            signed = authenticate(head, now_ms // 1000, access.secret_for, access.region)
+            now_s = served.around.now_ms // 1000
+            signed = authenticate(head, now_s, access.secret_for, access.region)
             authentication = signed or anonymous(head)
             if signed is not None:
-                who = access.principal_of(signed.access_key_id)
-        around = Circumstances(
-            now_ms,
-            (scope.get("client") or ("",))[0],
-            scope.get("scheme") == "https",
-            access.region,
-            authentication.presigned,
-        )
+                served.who = who = access.principal_of(signed.access_key_id)
+        around = replace(served.around, presigned=authentication.presigned)
         asked = Asked(who, head, target, around)
         found = access.guard.admit(asked)
         handler = self._handlers.get(target.operation)
@@ -160,25 +162,34 @@ class Front:
             raise S3Error("NotImplemented", f"{target.operation} is not implemented")
         return await handler(
             S3Request(
-                request_id, head, target, asked, access.guard, authentication, body, stack, found
+                served.request_id,
+                head,
+                target,
+                asked,
+                access.guard,
+                authentication,
+                body,
+                stack,
+                found,
             )
         )
 
-    def _refuse(
-        self, error: Exception, request_id: str, head: RequestHead, target: Target | None
-    ) -> S3Response:
+    def _refuse(self, error: Exception, served: Served) -> S3Response:
+        target = served.target
         rendered = render_error(
             error,
-            resource=head.raw_path.decode("latin-1"),
-            request_id=request_id,
+            resource=served.head.raw_path.decode("latin-1"),
+            request_id=served.request_id,
             bucket=target.bucket if target else None,
             key=target.key if target else None,
         )
         if not isinstance(error, S3Error | StratumError):
-            log.error("request %s failed", request_id, exc_info=error)
+            log.error("request %s failed", served.request_id, exc_info=error)
         elif rendered.status >= 500 and rendered.code != "NotImplemented":
-            log.warning("request %s: %s", request_id, error)
-        return S3Response(rendered.status, rendered.headers, rendered.body)
+            log.warning("request %s: %s", served.request_id, error)
+        return S3Response(
+            rendered.status, rendered.headers, rendered.body, error_code=rendered.code
+        )
 
 
 async def _send(send: Send, method: str, response: S3Response, common: dict[str, str]) -> None:

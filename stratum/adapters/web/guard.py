@@ -46,10 +46,12 @@ from stratum.domain.names import BucketName, ObjectKey, UploadId
 from stratum.domain.ownership import NO_BLOCK, ObjectOwnership
 from stratum.domain.policy_document import BUCKET_ARN, parse_bucket_policy
 from stratum.domain.principal import Principal, PrincipalKind
+from stratum.domain.request_payment import check_payer
 from stratum.domain.volume import ObjectVersion
 from stratum.domain.wildcards import Context
 from stratum.ports import Journal
 
+PAYER = "x-amz-request-payer"
 EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 EXPECTED_SOURCE_OWNER = "x-amz-source-expected-bucket-owner"
 
@@ -106,6 +108,11 @@ class Guard:
         self._check_expected_owner(asked, EXPECTED_OWNER, bucket)
         if operation in SELF_AUTHORIZED:
             return None
+        check_payer(
+            bucket.settings.request_payment,
+            is_owner=asked.who.account.id == bucket.owner.id,
+            said=asked.head.headers.get(PAYER) or asked.target.query.get(PAYER),
+        )
         version: ObjectVersion | None = None
         if not _is_owner_without_policies(asked.who, bucket):
             self._admit_to_bucket(asked, bucket)

@@ -8,12 +8,15 @@ from stratum.adapters.s3.operations import Operation
 from stratum.adapters.web.access_handlers import AccessHandlers
 from stratum.adapters.web.bucket_handlers import BucketHandlers
 from stratum.adapters.web.cors_handlers import CorsHandlers
+from stratum.adapters.web.delivery_handlers import DeliveryHandlers
 from stratum.adapters.web.encryption_handlers import EncryptionHandlers
 from stratum.adapters.web.front import Handler
 from stratum.adapters.web.object_handlers import ObjectHandlers
 from stratum.adapters.web.post_handlers import FormSigners, PostHandlers
 from stratum.adapters.web.upload_handlers import UploadHandlers
+from stratum.adapters.web.website_handlers import WebsiteHandlers
 from stratum.app.buckets import Buckets
+from stratum.app.notifications import Notifications
 from stratum.app.objects import Objects
 from stratum.app.uploads import Uploads
 
@@ -23,15 +26,22 @@ def handler_table(
     objects: Objects,
     uploads: Uploads,
     signers: FormSigners,
+    notifications: Notifications,
 ) -> Mapping[Operation, Handler]:
     """Operation to handler; an operation that isn't here answers 501 NotImplemented."""
+    return {
+        **_storing(buckets, objects, uploads, signers),
+        **_configuring(buckets, objects, notifications),
+    }
+
+
+def _storing(
+    buckets: Buckets, objects: Objects, uploads: Uploads, signers: FormSigners
+) -> dict[Operation, Handler]:
     of_buckets = BucketHandlers(buckets, objects)
     of_objects = ObjectHandlers(buckets, objects)
     of_uploads = UploadHandlers(buckets, objects, uploads)
-    of_cors = CorsHandlers(buckets)
     of_forms = PostHandlers(of_objects, signers)
-    of_access = AccessHandlers(buckets, objects)
-    of_encryption = EncryptionHandlers(buckets, objects)
     return {
         Operation.LIST_BUCKETS: of_buckets.list_buckets,
         Operation.CREATE_BUCKET: of_buckets.create,
@@ -43,9 +53,6 @@ def handler_table(
         Operation.LIST_OBJECT_VERSIONS: of_buckets.list_versions,
         Operation.LIST_OBJECTS: of_buckets.list_objects,
         Operation.LIST_OBJECTS_V2: of_buckets.list_objects,
-        Operation.GET_BUCKET_ENCRYPTION: of_encryption.get,
-        Operation.PUT_BUCKET_ENCRYPTION: of_encryption.put,
-        Operation.DELETE_BUCKET_ENCRYPTION: of_encryption.delete,
         Operation.GET_OBJECT: of_objects.get,
         Operation.HEAD_OBJECT: of_objects.head,
         Operation.PUT_OBJECT: of_objects.put,
@@ -59,11 +66,36 @@ def handler_table(
         Operation.ABORT_MULTIPART_UPLOAD: of_uploads.abort,
         Operation.LIST_PARTS: of_uploads.list_parts,
         Operation.LIST_MULTIPART_UPLOADS: of_uploads.list,
+        Operation.POST_OBJECT: of_forms.post,
+    }
+
+
+def _configuring(
+    buckets: Buckets, objects: Objects, notifications: Notifications
+) -> dict[Operation, Handler]:
+    """Sub-resources of buckets and objects, and preflights, which ask what one of them says."""
+    of_access = AccessHandlers(buckets, objects)
+    of_cors = CorsHandlers(buckets)
+    of_deliveries = DeliveryHandlers(buckets, notifications)
+    of_encryption = EncryptionHandlers(buckets, objects)
+    of_websites = WebsiteHandlers(buckets)
+    return {
+        Operation.GET_BUCKET_ENCRYPTION: of_encryption.get,
+        Operation.PUT_BUCKET_ENCRYPTION: of_encryption.put,
+        Operation.DELETE_BUCKET_ENCRYPTION: of_encryption.delete,
         Operation.GET_BUCKET_CORS: of_cors.get,
         Operation.PUT_BUCKET_CORS: of_cors.put,
         Operation.DELETE_BUCKET_CORS: of_cors.delete,
         Operation.PREFLIGHT_REQUEST: of_cors.preflight,
-        Operation.POST_OBJECT: of_forms.post,
+        Operation.GET_BUCKET_LOGGING: of_deliveries.get_logging,
+        Operation.PUT_BUCKET_LOGGING: of_deliveries.put_logging,
+        Operation.GET_BUCKET_NOTIFICATION_CONFIGURATION: of_deliveries.get_notification,
+        Operation.PUT_BUCKET_NOTIFICATION_CONFIGURATION: of_deliveries.put_notification,
+        Operation.GET_BUCKET_WEBSITE: of_websites.get_website,
+        Operation.PUT_BUCKET_WEBSITE: of_websites.put_website,
+        Operation.DELETE_BUCKET_WEBSITE: of_websites.delete_website,
+        Operation.GET_BUCKET_REQUEST_PAYMENT: of_websites.get_payment,
+        Operation.PUT_BUCKET_REQUEST_PAYMENT: of_websites.put_payment,
         Operation.GET_BUCKET_ACL: of_access.get_bucket_acl,
         Operation.PUT_BUCKET_ACL: of_access.put_bucket_acl,
         Operation.GET_OBJECT_ACL: of_access.get_object_acl,

@@ -14,6 +14,7 @@ from stratum.adapters.web.guard import Asked, Guard
 from stratum.domain.attributes import VersionAttributes
 from stratum.domain.errors import InvalidArgument
 from stratum.domain.names import BucketName, Caller, ObjectKey
+from stratum.domain.notification import ObjectChange
 from stratum.domain.volume import ObjectVersion
 from stratum.ports import Buffer
 
@@ -84,6 +85,9 @@ class S3Response:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     pieces: AsyncIterator[Buffer] | None = None
+    error_code: str = ""
+    changes: tuple[ObjectChange, ...] = ()
+    """What it changed, where the request does not say it: several objects, or one of a form."""
 
 
 def xml(document: bytes, headers: dict[str, str] | None = None) -> S3Response:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stratum.adapters.s3 import checksum_headers as checksums
 from stratum.adapters.s3 import encryption_headers as encryption
 from stratum.adapters.s3 import headers as s3_headers
 from stratum.adapters.s3.dates import format_http_date
 from stratum.adapters.s3.headers import COPY_SOURCE_PREFIX, TIER_STORAGE_CLASSES
-from stratum.adapters.s3.metadata import metadata_headers, object_metadata, response_overrides
+from stratum.adapters.s3.metadata import (
+    copied_metadata,
+    metadata_headers,
+    object_metadata,
+    response_overrides,
+)
 from stratum.adapters.s3.queries import part_number
 from stratum.adapters.s3.xml_requests import XML_LENGTH_MAX_BYTES, DeleteEntry, parse_delete
 from stratum.adapters.s3.xml_responses import (
@@ -24,6 +31,7 @@ from stratum.domain.conditions import Conditions, range_applies
 from stratum.domain.encryption import CustomerKey
 from stratum.domain.errors import StratumError
 from stratum.domain.names import BucketName, Tier, object_key
+from stratum.domain.notification import EventName, ObjectChange
 from stratum.domain.object import Target
 from stratum.domain.ranges import ByteRange, Span
 from stratum.domain.volume import NULL_VERSION, ObjectVersion
@@ -79,7 +87,7 @@ class ObjectHandlers:
         headers = request.head.headers
         _check_wishes(request)
         source = s3_headers.copy_source(headers)
-        replace = s3_headers.replaces_metadata(headers)
+        replaces = s3_headers.replaces_metadata(headers)
         wish = encryption.encryption_wish(headers)
         original = self._objects.source(
             source.bucket,
@@ -91,7 +99,7 @@ class ObjectHandlers:
             request.caller,
             original,
             (request.bucket, request.key),
-            object_metadata(headers) if replace else None,
+            object_metadata(headers) if replaces else copied_metadata(original.metadata, headers),
             checksums.requested_algorithm(headers),
             s3_headers.conditions(headers),
             request.new_attributes(),
@@ -136,7 +144,8 @@ class ObjectHandlers:
             else:
                 marker = result.version_id if result.marker else None
                 deleted.append(DeletedEntry(entry.key, entry.version_id, marker))
-        return xml(render_deleted(deleted, failed, quiet=asked.quiet))
+        answer = xml(render_deleted(deleted, failed, quiet=asked.quiet))
+        return replace(answer, changes=tuple(_removal(request, entry) for entry in deleted))
 
     def _found(
         self, request: S3Request, conditions: Conditions
@@ -208,6 +217,12 @@ class ObjectHandlers:
 
 def _asked(request: S3Request) -> tuple[ByteRange | None, int | None]:
     return s3_headers.byte_range(request.head.headers), part_number(request.query)
+
+
+def _removal(request: S3Request, entry: DeletedEntry) -> ObjectChange:
+    event = EventName.DELETE if entry.marker_id is None else EventName.DELETE_MARKER
+    version_id = entry.version_id or entry.marker_id
+    return ObjectChange(event, request.bucket, object_key(entry.key), version_id)
 
 
 def _check_wishes(request: S3Request) -> None:

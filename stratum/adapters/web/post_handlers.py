@@ -27,6 +27,7 @@ from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.object_handlers import ObjectHandlers
 from stratum.domain.errors import EntityTooLarge, EntityTooSmall, PreconditionFailed
 from stratum.domain.names import object_key
+from stratum.domain.notification import EventName, ObjectChange
 from stratum.domain.principal import ANONYMOUS, Principal
 from stratum.ports import NowMs
 
@@ -41,7 +42,7 @@ class FormFile(Body):
         self._body = body
         self._reader = reader
         self._pieces: list[bytes] = []
-        self._size = 0
+        self.size_bytes = 0
         self._rest = memoryview(b"")
         self.limits = (0, SIZE_MAX_BYTES)
 
@@ -54,15 +55,15 @@ class FormFile(Body):
         """The next bytes of the file. Raises EntityTooLarge; EntityTooSmall at its end."""
         while not self._pieces:
             if self._reader.complete:
-                if self._size < self.limits[0]:
+                if self.size_bytes < self.limits[0]:
                     raise EntityTooSmall(
                         "Your proposed upload is smaller than the minimum allowed size"
                     )
                 return memoryview(b"")
             await self._pull()
         piece = self._pieces.pop(0)
-        self._size += len(piece)
-        if self._size > self.limits[1]:
+        self.size_bytes += len(piece)
+        if self.size_bytes > self.limits[1]:
             raise EntityTooLarge("Your proposed upload exceeds the maximum allowed size")
         return memoryview(piece)
 
@@ -123,7 +124,12 @@ class PostHandlers:
         request.guard.admit(asked)
         put = replace(request, head=head, target=target, asked=asked, body=file)
         stored = await self._objects.put(put)
-        return _answer(request, fields, key, stored)
+        etag = stored.headers["etag"].strip('"')
+        version_id = stored.headers.get("x-amz-version-id")
+        change = ObjectChange(
+            EventName.POST, request.bucket, key, version_id, file.size_bytes, etag
+        )
+        return replace(_answer(request, fields, key, stored), changes=(change,))
 
 
 def _answer(request: S3Request, fields: dict[str, str], key: str, stored: S3Response) -> S3Response:
