@@ -36,8 +36,10 @@ from stratum.app.config import Config
 from stratum.app.journal_mirror import archive_status
 from stratum.app.rederive import rederive
 from stratum.compose_copies import archives
+from stratum.compose_tiering import make_learning, tiering_rules
 from stratum.domain.errors import InvalidArgument, JournalCorrupt
 from stratum.domain.names import BucketName, ObjectKey, bucket_name, object_key
+from stratum.domain.policies import RULES
 from stratum.ports import RemoteStore
 
 EXIT_FINDINGS = 1
@@ -120,10 +122,12 @@ async def explain(config: Config, options: argparse.Namespace) -> int:
         open_journal_readonly(config.journal) as journal,
         open_access_log(config.access_log) as access_log,
     ):
+        rules = tiering_rules(config)
+        await make_learning(access_log, rules, compose.now_ms).load()
         explanation = await explaining.explain(
             journal,
             access_log,
-            compose.tiering_rules(config),
+            rules,
             bucket,
             key,
             compose.now_ms(),
@@ -240,7 +244,7 @@ async def replay(config: Config, options: argparse.Namespace) -> int:
 
 async def _rederive(journal: JournalReader, form: str) -> int:
     total = different = 0
-    async with aclosing(rederive(journal, compose.POLICIES)) as decisions:
+    async with aclosing(rederive(journal, RULES)) as decisions:
         async for derived in decisions:
             total += 1
             if not derived.difference:

@@ -26,7 +26,6 @@ from stratum.adapters.journal import open_journal
 from stratum.adapters.journal_reader import open_journal_readonly
 from stratum.adapters.master_keys import has_plain_copies, load_keyring, prepare_keys
 from stratum.adapters.metered_remote import MeteredRemote
-from stratum.adapters.price_file import load_prices
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
@@ -53,7 +52,7 @@ from stratum.app.deliveries import Deliveries
 from stratum.app.identities import Identities, open_identities
 from stratum.app.journal_copies import JournalCopies
 from stratum.app.objects import Objects
-from stratum.app.recovery import claim_disks, settle_staged
+from stratum.app.recovery import Recovered, claim_disks, settle_staged
 from stratum.app.scrubber import Scrubber
 from stratum.app.spending import RemoteMeter
 from stratum.app.status import status, tiering_limits
@@ -62,19 +61,15 @@ from stratum.app.uploads import Uploads
 from stratum.compose_copies import open_copies
 from stratum.compose_deliveries import open_deliveries
 from stratum.compose_encryption import make_sealing
-from stratum.domain.break_even import BreakEven
+from stratum.compose_tiering import make_learning, tiering_rules
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
 from stratum.domain.object import require_version
-from stratum.domain.tiering import Policy, Rules
 from stratum.domain.volume import Extent
 from stratum.ports import Codec, Journal, RemoteStore, ShardStore
 
 log = logging.getLogger("stratum")
 
 Announce = Callable[[str], None]
-
-POLICIES: Mapping[str, Policy] = {BreakEven.name: BreakEven()}
-"""All policies whose decisions can be derived again, by name and version."""
 
 
 def now_ms() -> int:
@@ -107,12 +102,6 @@ def open_disks(config: Config, *, own: bool = False) -> dict[Tier, list[Director
         tier: [DirectoryDisk(p, index_folder=index_folder, observer=not own) for p in paths]
         for tier, paths in config.disks.items()
     }
-
-
-def tiering_rules(config: Config) -> Rules:
-    """Policy, prices and tiers. Raises InvalidConfig."""
-    tiers = tuple(tier for tier in Tier if tier in config.disks or config.remote)
-    return Rules(BreakEven(), load_prices(config.prices, config.patience), tiers, config.day_s)
 
 
 @asynccontextmanager
@@ -181,8 +170,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         absent = await claim_disks(journal, disks, new_id)
         copies = await open_copies(config, journal, remote, now_ms, announce)
         await opened.enter_async_context(copies.kept())
-        recovered = await settle_staged(journal, disks, decode_record)
-        _report_start(absent, recovered.published, recovered.discarded)
+        _report_start(absent, await settle_staged(journal, disks, decode_record))
         await adopt_prices(journal, rules.prices)
 
         datapath = _make_datapath(config, disks, remote, codec, metrics)
@@ -199,6 +187,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             new_id,
             now_ms,
             copies.mirror.settled_ms,
+            make_learning(access_log, rules, now_ms),
         )
         sealing = make_sealing(config, now_ms)
         objects = Objects(journal, datapath, tiering.accesses, new_id, now_ms, new_hasher, sealing)
@@ -273,12 +262,14 @@ def _workers(config: Config) -> int:
     return 0 if multiprocessing.current_process().daemon else config.workers
 
 
-def _report_start(absent: Sequence[str], published: int, discarded: int) -> None:
+def _report_start(absent: Sequence[str], recovered: Recovered) -> None:
     if absent:
         log.error("%d disks are missing: %s", len(absent), ", ".join(absent))
-    if published or discarded:
+    if recovered.published or recovered.discarded:
         log.info(
-            "recovered: %d extents published, %d unfinished ones thrown away", published, discarded
+            "recovered: %d extents published, %d unfinished ones thrown away",
+            recovered.published,
+            recovered.discarded,
         )
 
 

@@ -279,6 +279,10 @@ class AccessLog(Protocol):
 
     async def get(self, volume_id: VolumeId) -> Access | None: ...
 
+    async def get_many(self, volume_ids: Sequence[VolumeId]) -> Mapping[VolumeId, Access]:
+        """Those rows that there are."""
+        ...
+
     async def put(self, rows: Sequence[Access]) -> None:
         """Insert or replace."""
         ...
@@ -294,6 +298,10 @@ class AccessLog(Protocol):
     async def position(self, seq: int | None = None, reader: str = "volumes") -> int:
         """Journal position up to which `reader` has brought the rows; sets it if given.
         `volumes` gives new volumes their rows, `pins` sets the timers of what was pinned."""
+        ...
+
+    async def learnt(self, state: bytes | None = None) -> bytes | None:
+        """What the policy has learnt from all volumes, as it was last given; None before."""
         ...
 
 

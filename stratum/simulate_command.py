@@ -21,8 +21,8 @@ from stratum.adapters.simulation_jobs import Job, run_job
 from stratum.app.config import Config
 from stratum.domain import wording
 from stratum.domain.errors import InvalidArgument, InvalidConfig
+from stratum.domain.policies import POLICIES
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, PriceList, parse_prices
-from stratum.domain.simulated_policies import POLICIES
 from stratum.domain.simulation import Costs, Outcome
 
 COMPONENTS = tuple(field.name for field in fields(Costs))

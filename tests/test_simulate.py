@@ -11,8 +11,8 @@ from pyarrow import parquet
 from stratum import cli
 from stratum.adapters.trace_file import read_trace
 from stratum.domain.errors import InvalidArgument
+from stratum.domain.policies import POLICIES
 from stratum.domain.pricing import DEFAULT_PRICES_TOML
-from stratum.domain.simulated_policies import POLICIES
 
 DAY_S = 86400
 ROWS = [

@@ -7,7 +7,7 @@ apart from the journal so that counting reads never delays a commit.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import astuple, fields
 from functools import partial
@@ -25,7 +25,8 @@ T = TypeVar("T")
 ROWS_PER_TRANSACTION_MAX = 1000
 """So that a large flush does not hold up a look-up."""
 
-_SCHEMA_VERSION = 3
+ROWS_PER_QUERY_MAX = 500
+_SCHEMA_VERSION = 5
 """A file with other tables is emptied: its rows follow again from the journal, its counts start
 anew."""
 _NAMES = tuple(field.name for field in fields(Access))
@@ -33,11 +34,16 @@ _COLUMNS = ", ".join(_NAMES)
 _SCHEMA = (
     "DROP TABLE IF EXISTS access",
     "DROP TABLE IF EXISTS position",
+    "DROP TABLE IF EXISTS learnt",
     "CREATE TABLE access(volume_id TEXT PRIMARY KEY, "
-    + ", ".join(f"{name} INTEGER NOT NULL" for name in _NAMES[1:])
+    + ", ".join(
+        f"{field.name} {'REAL' if field.type == 'float' else 'INTEGER'} NOT NULL"
+        for field in fields(Access)[1:]
+    )
     + ") STRICT, WITHOUT ROWID",
     "CREATE INDEX access_timers ON access(look_at_ms, volume_id) WHERE look_at_ms > 0",
     "CREATE TABLE position(reader TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE learnt(one INTEGER PRIMARY KEY CHECK(one=1), state BLOB NOT NULL) STRICT",
     f"PRAGMA user_version={_SCHEMA_VERSION}",
 )
 
@@ -55,6 +61,18 @@ class SqliteAccessLog:
             volume_id,
         )
         return Access(*rows[0]) if rows else None
+
+    async def get_many(self, volume_ids: Sequence[VolumeId]) -> Mapping[VolumeId, Access]:
+        found: dict[VolumeId, Access] = {}
+        for start in range(0, len(volume_ids), ROWS_PER_QUERY_MAX):
+            some = volume_ids[start : start + ROWS_PER_QUERY_MAX]
+            places = ",".join("?" * len(some))
+            rows = await self._select(
+                f"SELECT {_COLUMNS} FROM access WHERE volume_id IN ({places})",  # noqa: S608
+                *some,
+            )
+            found.update((row[0], Access(*row)) for row in rows)
+        return found
 
     async def put(self, rows: Sequence[Access]) -> None:
         places = ",".join("?" * len(_NAMES))
@@ -85,6 +103,13 @@ class SqliteAccessLog:
             return seq
         stored = await self._select("SELECT seq FROM position WHERE reader=?", reader)
         return int(stored[0][0]) if stored else 0
+
+    async def learnt(self, state: bytes | None = None) -> bytes | None:
+        if state is not None:
+            await self._write("INSERT OR REPLACE INTO learnt VALUES (1,?)", [(state,)])
+            return state
+        kept = await self._select("SELECT state FROM learnt")
+        return kept[0][0] if kept else None
 
     async def _select(self, sql: str, *parameters: object) -> list[Any]:
         return await self._in_thread(lambda: self._connection.execute(sql, parameters).fetchall())
@@ -142,10 +167,15 @@ class MemoryAccessLog:
     def __init__(self) -> None:
         self._rows: dict[VolumeId, Access] = {}
         self._positions: dict[str, int] = {}
+        self._learnt: bytes | None = None
 
     async def get(self, volume_id: VolumeId) -> Access | None:
         await trio.lowlevel.checkpoint()
         return self._rows.get(volume_id)
+
+    async def get_many(self, volume_ids: Sequence[VolumeId]) -> Mapping[VolumeId, Access]:
+        await trio.lowlevel.checkpoint()
+        return {each: self._rows[each] for each in volume_ids if each in self._rows}
 
     async def put(self, rows: Sequence[Access]) -> None:
         await trio.lowlevel.checkpoint()
@@ -170,3 +200,9 @@ class MemoryAccessLog:
         if seq is not None:
             self._positions[reader] = seq
         return self._positions.get(reader, 0)
+
+    async def learnt(self, state: bytes | None = None) -> bytes | None:
+        await trio.lowlevel.checkpoint()
+        if state is not None:
+            self._learnt = state
+        return self._learnt

@@ -19,15 +19,18 @@ from stratum.domain.hazard import (
     PRIOR,
     READS_AT,
     SHRINKAGE,
-    HazardTable,
+    UNIT,
+    Counts,
     Rates,
+    Vector,
 )
 from stratum.domain.hazard_schedule import (
     SWEEPS,
+    Known,
     PlainSolver,
     Schedule,
     TierCosts,
-    known_ancestor,
+    lineage,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -36,40 +39,42 @@ FEW_PAIRS = 8
 """So few are solved sooner one by one."""
 
 
+class ArrayKnown:
+    """What one table knows: a row of rates and of vectors for each cell."""
+
+    def __init__(self, table: Counts) -> None:
+        self._parents = table.parents
+        self._vectors = vector_matrix(table)
+        self.rate_matrix = rate_matrix(table, self._vectors)
+
+    def __len__(self) -> int:
+        return len(self.rate_matrix)
+
+    def rates(self, cell: int) -> Rates:
+        values = self.rate_matrix[cell].tolist()
+        return Rates(values[:BINS], values[BINS:-1], values[-1])
+
+    def vectors(self, cell: int) -> tuple[Vector, ...]:
+        rows = self._vectors[lineage(self._parents, cell)].tolist()
+        return tuple(tuple(map(int, row)) for row in rows)
+
+
 class ArraySolver(PlainSolver):
     """A `Solver`. With few pairs it uses the definition."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._matrix = PRIOR_MATRIX
+    def learn(self, table: Counts) -> ArrayKnown:
+        return ArrayKnown(table)
 
-    def refresh(self, table: HazardTable) -> None:
-        self._matrix = rate_matrix(table)
-
-    def solve(self, table: HazardTable, pairs: Sequence[tuple[int, TierCosts]]) -> list[Schedule]:
-        known = len(self._matrix)
-        rows = [known_ancestor(table, cell, known) for cell, _ in pairs]
-        costs = [cost for _, cost in pairs]
+    def solve(self, known: Known, pairs: Sequence[tuple[int, TierCosts]]) -> list[Schedule]:
         if len(pairs) < FEW_PAIRS:
-            return self.solve_each([_rates(self._matrix[row]) for row in rows], costs)
-        return solve_all(self._matrix[rows], costs)
+            return super().solve(known, pairs)
+        assert isinstance(known, ArrayKnown)
+        matrix = known.rate_matrix[[cell for cell, _ in pairs]]
+        return solve_all(matrix, [costs for _, costs in pairs])
 
 
-def _row(known: Rates) -> list[float]:
-    """Rates as a row of a matrix: reads, deletes, more reads."""
-    return [*known.reads, *known.deletes, known.more_reads]
-
-
-def _rates(row: Floats) -> Rates:
-    values = row.tolist()
-    return Rates(values[:BINS], values[BINS:-1], values[-1])
-
-
-PRIOR_MATRIX: Floats = np.array([_row(PRIOR)], dtype=np.float64)
-
-
-def rate_matrix(table: HazardTable) -> Floats:
-    """`hazard.rates` as an array, a row for each cell (see `_row`)."""
+def vector_matrix(table: Counts) -> Floats:
+    """`hazard.vectors` as an array of whole numbers."""
     counts = np.array(table.counts, dtype=np.float64).reshape(-1, COUNTS_PER_CELL)
     parents = np.array(table.parents, dtype=np.intp)
     levels = np.array(table.levels)
@@ -77,14 +82,22 @@ def rate_matrix(table: HazardTable) -> Floats:
         cells = np.nonzero(levels == level)[0]
         # Unbuffered and in the order of cells, as the definition adds them.
         np.add.at(counts, parents[cells], counts[cells])
-    kappa = SHRINKAGE * table.weight
+    return np.rint(counts / table.weight * UNIT)
+
+
+def rate_matrix(table: Counts, counts: Floats) -> Floats:
+    """The rates of all cells from their vectors, a row for each: reads, deletes, more reads."""
+    parents = np.array(table.parents, dtype=np.intp)
+    levels = np.array(table.levels)
+    kappa = SHRINKAGE * UNIT
     passed = counts[:, :BINS] + kappa
     divisors = np.concatenate([passed, passed, counts[:, ACCESSES_AT, None] + kappa], axis=1)
     seen = np.concatenate([counts[:, READS_AT:ACCESSES_AT], counts[:, MORE_READS_AT:]], axis=1)
     matrix = np.empty_like(seen)
+    prior = np.array([*PRIOR.reads, *PRIOR.deletes, PRIOR.more_reads])
     for level in range(LEVELS):
         cells = np.nonzero(levels == level)[0]
-        above = matrix[parents[cells]] if level else PRIOR_MATRIX
+        above = matrix[parents[cells]] if level else prior
         matrix[cells] = (seen[cells] + kappa * above) / divisors[cells]
     return matrix
 

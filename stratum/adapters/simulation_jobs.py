@@ -15,8 +15,8 @@ from stratum.adapters.hazard_solver import ArraySolver
 from stratum.adapters.trace_file import Trace, read_trace
 from stratum.domain.names import Tier
 from stratum.domain.optimum import optimum
+from stratum.domain.policies import make_follower
 from stratum.domain.pricing import PriceList
-from stratum.domain.simulated_policies import make_policy
 from stratum.domain.simulation import Outcome, simulate
 
 TIERS = tuple(Tier)
@@ -42,7 +42,7 @@ def run_job(job: Job) -> Outcome | float:
     trace = _trace(job.trace)
     if job.policy is None:
         return optimum(trace.requests(), job.prices, TIERS)
-    policy = make_policy(job.policy, job.prices, TIERS, ArraySolver())
+    policy = make_follower(job.policy, job.prices, TIERS, ArraySolver())
     if job.moves_out is None:
         return simulate(trace.requests(), trace.keys, policy, job.prices, TIERS)
     with job.moves_out.open("w", newline="", encoding="utf-8") as file:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import trio
 
+from stratum.app.learning import Learning
 from stratum.domain import access
 from stratum.domain.access import Access
 from stratum.domain.errors import StratumError
@@ -23,8 +23,8 @@ from stratum.domain.events import (
     VersionRemoved,
     VolumeMoved,
 )
-from stratum.domain.names import Tier, VolumeId
-from stratum.domain.tiering import Rules, Stay
+from stratum.domain.names import VolumeId
+from stratum.domain.rules import Rules
 from stratum.domain.volume import Volume
 from stratum.ports import AccessLog, Journal, NowMs
 
@@ -47,7 +47,8 @@ log = logging.getLogger("stratum.accesses")
 
 class AccessRecorder:
     """`rows` is held by whoever reads rows of the access log in order to write them back; `wake`
-    is called with the earliest timer (Unix ms) that was set."""
+    is called with the earliest timer (Unix ms) that was set. `learning` is kept up with every
+    flush."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class AccessRecorder:
         now_ms: NowMs,
         rows: trio.Lock,
         wake: Callable[[int], None],
+        learning: Learning,
         *,
         flush_s: float = FLUSH_S,
     ) -> None:
@@ -66,6 +68,7 @@ class AccessRecorder:
         self._now_ms = now_ms
         self._rows = rows
         self._wake = wake
+        self._learning = learning
         self._flush_s = max(FLUSH_MIN_S, min(flush_s, rules.day_s / FLUSHES_PER_DAY_MIN))
         self._session_ms = rules.session_ms
         # Per volume, sessions as [first read, last read, number of reads].
@@ -103,6 +106,7 @@ class AccessRecorder:
     # -- in the background ----------------------------------------------------------------------
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Flush until cancelled, and once more then."""
+        await self._learning.load()
         task_status.started()
         try:
             while True:
@@ -113,9 +117,11 @@ class AccessRecorder:
         finally:
             with trio.move_on_after(FLUSH_LIMIT_S, shield=True):
                 await self._try_flush()
+                await self._learning.save()
 
     async def flush(self) -> None:
         """Bring the access log up to date with the journal, then write the reads noted so far."""
+        await self._learning.keep_up()
         if self._behind:
             self._behind = False
             await self._follow()
@@ -148,62 +154,52 @@ class AccessRecorder:
         rows: list[Access] = []
         gone: list[VolumeId] = []
         async with self._rows:
+            before = await self._access_log.get_many(list(latest))
             for volume_id, events in latest.items():
                 volume = self._journal.catalog.volume(volume_id)
-                if volume is None:
-                    gone.append(volume_id)
-                else:
-                    rows.append(await self._followed(volume, events, now_ms))
+                row = before.get(volume_id)
+                if volume is not None:
+                    rows.append(self._followed(volume, row, events, now_ms))
+                    continue
+                gone.append(volume_id)
+                removed = events[-1].event
+                if row is not None and isinstance(removed, VersionRemoved):
+                    self._rules.removed(removed.bucket, removed.key, row, events[-1].at_ms)
             if rows:
                 await self._access_log.put(rows)
             if gone:
                 await self._access_log.forget(gone)
         self._announce(rows)
 
-    async def _followed(self, volume: Volume, events: Sequence[Recorded], now_ms: int) -> Access:
+    def _followed(
+        self, volume: Volume, row: Access | None, events: Sequence[Recorded], now_ms: int
+    ) -> Access:
         """The row of a volume after some of its events. What the volume is now is in the catalog;
         the events only say what has happened to it."""
-        row = None
-        if not isinstance(events[0].event, VersionCommitted):
-            row = await self._access_log.get(volume.id)
-        row = row or access.unread(volume.id, volume.placed_at_ms)
+        if row is None or isinstance(events[0].event, VersionCommitted):
+            row = self._rules.written(volume)
         if any(isinstance(record.event, VolumeMoved) for record in events):
-            row = access.moved(row)
+            row = self._rules.moved(volume, row)
         if isinstance(events[-1].event, MoveAbandoned):
             retry_at_ms = now_ms + max(1, round(ABANDONED_RETRY_DAYS * self._rules.day_s * 1000))
-            return replace(row, look_at_ms=retry_at_ms)
-        return replace(row, look_at_ms=self._look_at_ms(volume, row, now_ms))
+            return access.look(row, retry_at_ms)
+        pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
+        return row if pin is None else self._rules.pinned(volume, row, now_ms, pin)
 
     async def _store(self, noted: Sequence[tuple[VolumeId, list[list[int]]]]) -> None:
         now_ms = self._now_ms()
         rows: list[Access] = []
         async with self._rows:
+            before = await self._access_log.get_many([volume_id for volume_id, _ in noted])
             for volume_id, sessions in noted:
                 volume = self._journal.catalog.volume(volume_id)
                 if volume is not None:
-                    before = await self._access_log.get(volume_id)
-                    rows.append(self._read(volume, before, sessions, now_ms))
+                    row = before.get(volume_id) or self._rules.written(volume)
+                    reads = [(first, last, number) for first, last, number in sessions]
+                    rows.append(self._rules.read(volume, row, reads, now_ms))
             if rows:
                 await self._access_log.put(rows)
         self._announce(rows)
-
-    def _read(
-        self, volume: Volume, before: Access | None, sessions: list[list[int]], now_ms: int
-    ) -> Access:
-        row = before = before or access.unread(volume.id, volume.placed_at_ms)
-        for first_ms, last_ms, reads in sessions:
-            if first_ms < volume.placed_at_ms:
-                row = access.observe_before_move(row, last_ms, reads)
-            else:
-                row = access.observe(row, first_ms, reads, self._session_ms, last_ms)
-        if volume.tier is not Tier.HOT and row.sessions != before.sessions:
-            row = replace(row, look_at_ms=self._look_at_ms(volume, row, now_ms))
-        return row
-
-    def _look_at_ms(self, volume: Volume, row: Access, now_ms: int) -> int:
-        pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
-        verdict = self._rules.verdict(volume, row, now_ms, pin)
-        return verdict.look_again_at_ms if isinstance(verdict, Stay) else now_ms
 
     def _announce(self, rows: Sequence[Access]) -> None:
         timers = [row.look_at_ms for row in rows if row.look_at_ms]

@@ -18,6 +18,7 @@ from stratum.app.mover import MoveLimits
 from stratum.domain.errors import InvalidConfig
 from stratum.domain.names import Tier
 from stratum.domain.ownership import ObjectOwnership
+from stratum.domain.policies import HAZARD, POLICIES
 from stratum.domain.stripes import ErasureProfile
 
 Value = str | int | float | bool | tuple[str, ...]
@@ -50,6 +51,7 @@ KEYS: dict[str, tuple[Value, str]] = {
     "tiering.enabled": (True, "move volumes by themselves"),
     "tiering.interval_s": (60.0, "longest time between two looks at the timers"),
     "tiering.day_s": (86400.0, "how long a day lasts for tiering, in seconds"),
+    "tiering.policy": (HAZARD, f"the policy that decides: {', '.join(POLICIES)}"),
     "tiering.patience": ("balanced", "what waiting costs: thrifty, balanced or fast"),
     "tiering.prices": ("prices.toml", "price list; relative to DATA"),
     "tiering.moves": (2, "moves carried out at once"),
@@ -120,6 +122,7 @@ class Config:
     tiering_enabled: bool
     tiering_interval_s: float
     day_s: float
+    policy: str
     patience: str
     prices: Path
     moves: MoveLimits
@@ -265,6 +268,7 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         tiering_enabled=bool(values["tiering.enabled"]),
         tiering_interval_s=number("tiering.interval_s", 0.01),
         day_s=number("tiering.day_s", 0.01),
+        policy=one_of("tiering.policy", text("tiering.policy"), POLICIES),
         patience=one_of(
             "tiering.patience", text("tiering.patience"), ("thrifty", "balanced", "fast")
         ),

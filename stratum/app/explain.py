@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from stratum.domain import access, wording
+from stratum.domain import wording
 from stratum.domain.access import Access
 from stratum.domain.events import MoveAbandoned, MoveDeclined, Recorded, TierDecided, VolumeMoved
 from stratum.domain.names import BucketName, ObjectKey, Tier
 from stratum.domain.object import require_version
 from stratum.domain.pin import Pin
 from stratum.domain.pricing import BYTES_PER_GB
-from stratum.domain.tiering import Decision, Move, Rules
+from stratum.domain.rules import Rules
+from stratum.domain.tiering import Decision, Move
 from stratum.domain.volume import Volume
 from stratum.ports import AccessLog, Journal
 
@@ -117,7 +118,7 @@ async def explain(
     volume = journal.catalog.volume(version.volume_id)
     assert volume is not None, "a version has its volume"
     row = await access_log.get(volume.id)
-    known = row or access.unread(volume.id, volume.placed_at_ms)
+    known = row or rules.written(volume)
     history = await journal.history(volume.id)
     moves, declined = past_moves(history), past_refusals(history)
     pin = journal.catalog.pin_of(bucket, key)
@@ -145,7 +146,7 @@ async def explain(
         look_at_ms=outlook.look_at_ms,
         would_do=outlook.would_do,
         tiering_enabled=enabled,
-        policy=rules.policy.name,
+        policy=rules.policy_name,
         prices=rules.prices.version(),
         pin=pin,
         moves=moves,

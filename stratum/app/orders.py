@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -21,7 +20,8 @@ from stratum.domain.events import MoveDeclined
 from stratum.domain.move import decide_move
 from stratum.domain.names import ExtentId, Tier, VolumeId
 from stratum.domain.pricing import PriceList
-from stratum.domain.tiering import MANUAL, PINNED, Decision, Facts, Rules
+from stratum.domain.rules import Rules
+from stratum.domain.tiering import MANUAL, PINNED, Decision, Facts
 from stratum.domain.volume import Volume
 from stratum.ports import AccessLog, Journal, NewId, NowMs
 
@@ -77,7 +77,7 @@ class Orders:
     async def facts(self, volume: Volume) -> Facts:
         """What is known of a volume now."""
         row = await self._access_log.get(volume.id)
-        row = row or access.unread(volume.id, volume.placed_at_ms)
+        row = row or self._rules.written(volume)
         return self._rules.facts(volume, row, self._now_ms())
 
     async def by_policy(self, volume_id: VolumeId, decision: Decision) -> None:
@@ -139,7 +139,7 @@ class Orders:
         async with self._rows:
             row = await self._access_log.get(volume_id)
             if row is not None:
-                await self._access_log.put([replace(row, look_at_ms=self._now_ms() + later_ms)])
+                await self._access_log.put([access.look(row, self._now_ms() + later_ms)])
 
 
 def _if_there(catalog: Catalog, *, event: MoveDeclined) -> Sequence[MoveDeclined]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import trio
@@ -23,7 +23,7 @@ from stratum.domain.events import Recorded, TierPinned, TierUnpinned
 from stratum.domain.listing import ListRequest, Position
 from stratum.domain.names import BucketName, Caller, Tier, VolumeId
 from stratum.domain.pinning import remove_pin, set_pin
-from stratum.domain.tiering import Rules
+from stratum.domain.rules import Rules
 from stratum.domain.volume import DeleteMarker, ObjectVersion
 from stratum.ports import AccessLog, Decide, Journal, NowMs
 
@@ -147,8 +147,8 @@ class Pins:
                 volume = self._journal.catalog.volume(volume_id)
                 if volume is not None:
                     row = await self._access_log.get(volume_id)
-                    row = row or access.unread(volume_id, volume.placed_at_ms)
-                    rows.append(replace(row, look_at_ms=now_ms))
+                    row = row or self._rules.written(volume)
+                    rows.append(access.look(row, now_ms))
             await self._access_log.put(rows)
         self._wake(now_ms)
 

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import replace
 
 import trio
 
+from stratum.app.learning import Learning
 from stratum.app.orders import Orders
+from stratum.domain import access
 from stratum.domain.access import Access
 from stratum.domain.errors import MoveRefused, NoSuchVolume, StratumError
 from stratum.domain.names import VolumeId
-from stratum.domain.tiering import Decision, Rules, Stay, Verdict
-from stratum.domain.volume import Volume
+from stratum.domain.rules import Rules
+from stratum.domain.tiering import Decision
 from stratum.ports import AccessLog, Journal, NowMs
 
 BATCH_ROWS = 100
@@ -38,6 +39,7 @@ class Tierer:
         rules: Rules,
         now_ms: NowMs,
         rows: trio.Lock,
+        learning: Learning,
         *,
         interval_s: float = INTERVAL_S,
         enabled: bool = True,
@@ -48,6 +50,7 @@ class Tierer:
         self._rules = rules
         self._now_ms = now_ms
         self._rows = rows
+        self._learning = learning
         self._interval_s = interval_s
         self._enabled = enabled
         self._woken = trio.Event()
@@ -76,6 +79,7 @@ class Tierer:
 
     async def look(self) -> int:
         """Look at the volumes whose time has come, at most BATCH_ROWS; return how many."""
+        await self._learning.keep_up()
         async with self._rows:
             now_ms = self._now_ms()
             due = await self._access_log.due(now_ms, BATCH_ROWS)
@@ -88,14 +92,14 @@ class Tierer:
                 if volume is None:
                     gone.append(row.volume_id)
                     continue
-                look_at_ms = later_ms
                 if volume.pending is None:
-                    verdict = self._verdict(volume, row, now_ms)
-                    if isinstance(verdict, Stay):
-                        look_at_ms = verdict.look_again_at_ms
-                    else:
-                        decided.append((volume.id, verdict.decision))
-                rows.append(replace(row, look_at_ms=look_at_ms))
+                    pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
+                    row, decision = self._rules.look(volume, row, now_ms, pin)
+                    if decision is None:
+                        rows.append(row)
+                        continue
+                    decided.append((volume.id, decision))
+                rows.append(access.look(row, later_ms))
             if rows:
                 await self._access_log.put(rows)
             if gone:
@@ -106,10 +110,6 @@ class Tierer:
             except (NoSuchVolume, MoveRefused) as error:
                 log.info("not moved: %s", error)
         return len(due)
-
-    def _verdict(self, volume: Volume, row: Access, now_ms: int) -> Verdict:
-        pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
-        return self._rules.verdict(volume, row, now_ms, pin)
 
     async def _pause_s(self) -> float:
         """Until the next timer, within reason."""

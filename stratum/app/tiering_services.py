@@ -12,6 +12,7 @@ from stratum.app.accesses import AccessRecorder
 from stratum.app.config import Config
 from stratum.app.datapath import DataPath
 from stratum.app.foreground import Foreground
+from stratum.app.learning import Learning
 from stratum.app.mover import Crc, MoveObserver, Mover
 from stratum.app.orders import Orders
 from stratum.app.pins import Pins
@@ -24,7 +25,7 @@ from stratum.domain.catalog import Catalog
 from stratum.domain.events import PricesAdopted
 from stratum.domain.names import Tier
 from stratum.domain.pricing import PriceList
-from stratum.domain.tiering import Rules
+from stratum.domain.rules import Rules
 from stratum.ports import AccessLog, Journal, NewId, NowMs, ShardStore
 
 
@@ -74,11 +75,12 @@ def make_tiering(
     new_id: NewId,
     now_ms: NowMs,
     settled_ms: NowMs,
+    learning: Learning,
 ) -> TieringServices:
     """All parts; nothing runs yet. `settled_ms` as for Reclaimer."""
     rows = trio.Lock()
     wake = _Wake()
-    accesses = AccessRecorder(journal, access_log, rules, now_ms, rows, wake)
+    accesses = AccessRecorder(journal, access_log, rules, now_ms, rows, wake, learning)
     foreground = Foreground()
     mover = Mover(
         journal,
@@ -90,13 +92,12 @@ def make_tiering(
         busy=foreground.busy,
     )
     spending, watermarks = _restraints(config, journal, disks, meter, rules, now_ms)
-    restraints = (spending.restrain, watermarks.restrain)
     orders = Orders(
         journal,
         access_log,
         mover,
         rules,
-        restraints,
+        (spending.restrain, watermarks.restrain),
         observer.declined,
         new_id,
         now_ms,
@@ -109,6 +110,7 @@ def make_tiering(
         rules,
         now_ms,
         rows,
+        learning,
         interval_s=config.tiering_interval_s,
         enabled=config.tiering_enabled,
     )

@@ -1,13 +1,14 @@
-"""How often and when a volume is read: all the policy knows about demand."""
+"""How often and when a volume is read, as it is kept: all a policy knows about demand.
+
+About 50 bytes a volume beside its id. `watched.Watched` is the same as policies use it, and `rules`
+turns one into the other.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from stratum.domain.names import VolumeId
-
-SESSIONS_PER_DAY = 24
-"""Reads within 1/24 day of the tiering clock of a session's first read belong to that session."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +21,28 @@ class Access:
     reads: int
     """All reads since it was written."""
     sessions: int
-    """Runs of reads close together count once (see `SESSIONS_PER_DAY`); since the last move."""
+    """Accesses (reads within an hour of the first one) since the last move."""
     look_at_ms: int
-    """When the policy looks at this volume again; 0: not before it is read."""
+    """Its timer: when it is looked at again; 0: not before it is read."""
     session_at_ms: int = 0
-    """When the latest of these sessions began; 0 if there is none."""
+    """When the latest access began, before or after the last move; 0 if there is none."""
     gap_ms: int = 0
-    """Between the beginnings of the latest two of these sessions; 0 with fewer than two."""
-
-
-def session_ms(day_s: float) -> float:
-    """How long a session lasts at most, when a day lasts `day_s` real seconds."""
-    return day_s * 1000 / SESSIONS_PER_DAY
+    """Between the beginnings of the latest two of the sessions; 0 with fewer than two."""
+    due_at_ms: int = 0
+    """When the policy has something to do; 0: not before it is read. Never before `look_at_ms`
+    without being set by hand: reads put it off, but not the timer."""
+    active_at_ms: int = 0
+    """When the latest active day began; 0 if there is none."""
+    active_days: int = 0
+    """Accesses a day or more apart."""
+    log_gap: float = 0.0
+    """Moving average of the logarithm of the days between active days."""
+    more_reads: int = 0
+    """Reads of the latest access after its first."""
+    period: int = 0
+    """Class of age and size of the idle period that goes on, for the hazard table."""
+    counted: int = 0
+    """The first bin of this period that the hazard table hasn't counted yet."""
 
 
 def unread(volume_id: VolumeId, at_ms: int) -> Access:
@@ -39,31 +50,6 @@ def unread(volume_id: VolumeId, at_ms: int) -> Access:
     return Access(volume_id, last_at_ms=at_ms, reads=0, sessions=0, look_at_ms=0)
 
 
-def observe(access: Access, at_ms: int, reads: int, session_ms: float, until_ms: int = 0) -> Access:
-    """The row after `reads` reads from `at_ms` to `until_ms` (by default at one moment).
-
-    A session is measured from its first read, so that a volume read every few minutes for days
-    has many sessions, and one download in many ranges has one.
-    """
-    last_at_ms = max(access.last_at_ms, at_ms, until_ms)
-    began_at_ms = access.session_at_ms or access.last_at_ms
-    if access.sessions and at_ms - began_at_ms <= session_ms:
-        return replace(access, last_at_ms=last_at_ms, reads=access.reads + reads)
-    return replace(
-        access,
-        last_at_ms=last_at_ms,
-        reads=access.reads + reads,
-        sessions=access.sessions + 1,
-        session_at_ms=at_ms,
-        gap_ms=at_ms - began_at_ms if access.sessions else 0,
-    )
-
-
-def observe_before_move(access: Access, at_ms: int, reads: int) -> Access:
-    """The row after reads that were noted only after the volume had moved: no session here."""
-    return replace(access, last_at_ms=max(access.last_at_ms, at_ms), reads=access.reads + reads)
-
-
-def moved(access: Access) -> Access:
-    """The row after a move: sessions count from here on."""
-    return replace(access, sessions=0, session_at_ms=0, gap_ms=0)
+def look(access: Access, at_ms: int) -> Access:
+    """The row that is looked at then, whatever its policy thought."""
+    return replace(access, look_at_ms=at_ms, due_at_ms=at_ms)

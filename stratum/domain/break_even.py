@@ -12,10 +12,11 @@ rate: one scan over everything must not pull everything up.
 from __future__ import annotations
 
 from stratum.domain import wording
-from stratum.domain.access import SESSIONS_PER_DAY
+from stratum.domain.hazard import DAY_S
 from stratum.domain.names import Tier
 from stratum.domain.pricing import DAYS_PER_MONTH, PriceList
 from stratum.domain.tiering import Decision, Facts, Move, Stay, Verdict, look_again
+from stratum.domain.watched import ACCESS_S
 
 PROMOTION_SESSIONS_MIN = 2
 RESIDENCE_MIN_DAYS = 7.0
@@ -71,7 +72,7 @@ class BreakEven:
         if facts.sessions < PROMOTION_SESSIONS_MIN:
             return None
         # A pause longer than the gap speaks against the rate that the gap suggests.
-        gap_days = max(facts.gap_days, facts.idle_days, 1 / SESSIONS_PER_DAY)
+        gap_days = max(facts.gap_days, facts.idle_days, ACCESS_S / DAY_S)
         read_here = prices.read_cost(facts.tier, facts.size_gb)
 
         def cost_per_day(tier: Tier) -> float:

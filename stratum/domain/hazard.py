@@ -8,6 +8,9 @@ age and size. Each one's rates lean on its parent's as long as it has seen littl
 
 Counts decay with a half-life, so that yesterday's habits are forgotten. They are kept inflated by
 the weight of now instead of being multiplied down: decay then costs nothing.
+
+Conclusions are drawn from *vectors*: a cell's counts in whole hundredths of a period of now. So a
+decision can carry the vectors of its cell and all above it, and be derived again from these alone.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 HOUR_S = 3600
 DAY_S = 86400
@@ -53,6 +57,10 @@ MORE_READS_AT = ACCESSES_AT + 1
 COUNTS_PER_CELL = MORE_READS_AT + 1
 """N, R and D of each bin, one vector after the other; then accesses, and the reads that followed
 the first read of an access."""
+UNIT = 100
+"""Vectors are in this fraction of a period: what is less than half of it is nothing."""
+Vector = tuple[int, ...]
+"""COUNTS_PER_CELL counts of a cell and all below it, in UNITs."""
 
 ACTIVE_DAYS_FROM = (1, 2, 3, 6)
 GAPS_FROM_DAYS = (1.5, 5.0, 14.0, 40.0, 100.0)
@@ -67,7 +75,9 @@ GAP_WEIGHT = 0.4
 
 TEMPLATE_DIRECTORIES = 3
 TEMPLATES_MAX = 1000
-"""Names that don't fit any of the first so many templates share one, so that a table is bounded."""
+"""Names that don't fit any of the first so many templates share one, …"""
+CELLS_MAX = 20_000
+"""… and what would need further cells counts in their parents: a table is bounded, at 11 MB."""
 TEMPLATE_OTHERS = "*"
 EXTENSION_LENGTH_MAX = 8
 LEVELS = 4
@@ -77,9 +87,9 @@ _HEX = re.compile(r"(?=[0-9a-f]*\d)[0-9a-f]{8,}|(?<![0-9a-z])[0-9a-f]{2}(?![0-9a
 _EXTENSION = re.compile(r"[a-z0-9]+").fullmatch
 
 
-def bin_of(idle_s: float) -> int:
-    """The bin an idle age of 0 s or more lies in, 0 to BINS - 1."""
-    return bisect_right(BIN_STARTS_S, idle_s) - 1
+def bin_of(idle_days: float) -> int:
+    """The bin an idle age of 0 days or more lies in, 0 to BINS - 1."""
+    return bisect_right(BIN_STARTS_DAYS, idle_days) - 1
 
 
 def template(key: str) -> str:
@@ -105,10 +115,50 @@ def size_class(size_bytes: int) -> int:
     return bisect_right(SIZES_FROM_BYTES, size_bytes)
 
 
+def period_class(age_s: float, size_bytes: int) -> int:
+    """The class of an idle period that begins at an age of the object."""
+    return bisect_right(AGES_FROM_S, age_s) * SIZE_CLASSES + size_class(size_bytes)
+
+
+class Counts(Protocol):
+    """Of a table, what is needed to draw conclusions."""
+
+    parents: list[int]
+    levels: list[int]
+    counts: array[float]
+    weight: float
+
+
+@dataclass
+class Snapshot:
+    """Counts as they were at a moment."""
+
+    parents: list[int]
+    levels: list[int]
+    counts: array[float]
+    weight: float
+
+
+@dataclass(frozen=True)
+class TableState:
+    """Everything a table is made of, to be kept."""
+
+    parents: list[int]
+    numbers: list[int]
+    """What each cell is of its parent: number of the habit, the template or the period class."""
+    templates: list[str]
+    """By number."""
+    counts: array[float]
+    began_s: float | None
+    """The time that weights count from."""
+    counted: float
+
+
 class HazardTable:
     """Counts per cell. Cells of all four levels are numbered together, parents before children.
 
-    Only the finest cells are counted in; what the others know is the sum of their children.
+    Only the finest cells are counted in, as long as there is room for them; what the others know
+    is the sum of their children.
     """
 
     def __init__(self) -> None:
@@ -121,9 +171,45 @@ class HazardTable:
         """What one period counts now. κ counts SHRINKAGE times this."""
         self.counted = 0.0
         """Idle periods entered in all so far, in weights of their time."""
+        self.changes = 0
+        """Goes up with every count."""
         self._began_s: float | None = None
         self._cells: dict[tuple[int, int], int] = {}
         self._templates: dict[str, int] = {}
+
+    @classmethod
+    def restored(cls, state: TableState) -> HazardTable:
+        """The table that was kept. Raises ValueError if it can't have been one."""
+        cells = len(state.parents)
+        if not 0 < cells == len(state.numbers) == len(state.counts) / COUNTS_PER_CELL:
+            raise ValueError("a table with cells without counts")
+        table = cls()
+        for cell, (parent, number) in enumerate(zip(state.parents, state.numbers, strict=True)):
+            if cell and not (0 <= parent < cell and table.levels[parent] < LEVELS - 1):
+                raise ValueError("a table with a cell before its parent")
+            if cell:
+                table.parents.append(parent)
+                table.levels.append(table.levels[parent] + 1)
+                table._cells[parent, number] = cell
+        table.counts = state.counts[:]
+        table._templates = {text: number for number, text in enumerate(state.templates)}
+        table._began_s = state.began_s
+        table.counted = state.counted
+        return table
+
+    def state(self) -> TableState:
+        """A copy of everything, to be kept."""
+        numbers = [0] * len(self.parents)
+        for (_, number), cell in self._cells.items():
+            numbers[cell] = number
+        return TableState(
+            self.parents[:],
+            numbers,
+            list(self._templates),
+            self.counts[:],
+            self._began_s,
+            self.counted,
+        )
 
     def pass_time(self, now_s: float) -> None:
         """Let what was counted before decay. `now_s` counts from any fixed time."""
@@ -141,12 +227,15 @@ class HazardTable:
             known = self._templates.setdefault(text, len(self._templates))
         return known
 
-    def cell(self, habit: int, template_id: int, age_s: float, sizes: int) -> int:
-        """The number of the finest cell for such an object, new if there was none."""
+    def cell(self, habit: int, template_id: int, period: int) -> int:
+        """The number of the finest cell for such an object, new if there was none and is room."""
         habits = self._child(0, habit, 1)
         named = self._child(habits, template_id, 2)
-        age_class = bisect_right(AGES_FROM_S, age_s)
-        return self._child(named, age_class * SIZE_CLASSES + sizes, 3)
+        return self._child(named, period, 3)
+
+    def snapshot(self) -> Snapshot:
+        """A copy, to draw conclusions from while counting goes on."""
+        return Snapshot(self.parents[:], self.levels[:], self.counts[:], self.weight)
 
     def passed(self, cell: int, first: int, end: int) -> None:
         """Count a period that stayed idle throughout the bins from `first` up to `end`, which it
@@ -155,6 +244,7 @@ class HazardTable:
         start = cell * COUNTS_PER_CELL
         for position in range(start + first, start + end):
             counts[position] += weight
+        self.changes += 1
         if not first:
             self.counted += weight
 
@@ -165,6 +255,7 @@ class HazardTable:
         for position in range(start + first, start + last + 1):
             counts[position] += weight
         counts[start + last + (READS_AT if by_read else DELETES_AT)] += weight
+        self.changes += 1
         if not first:
             self.counted += weight
 
@@ -175,9 +266,13 @@ class HazardTable:
         self.counts[start + MORE_READS_AT] += more_reads * self.weight
 
     def _child(self, parent: int, number: int, level: int) -> int:
+        if self.levels[parent] != level - 1:
+            return parent  # for which there was no room
         key = (parent, number)
         cell = self._cells.get(key)
         if cell is None:
+            if len(self.parents) >= CELLS_MAX:
+                return parent
             cell = self._cells[key] = len(self.parents)
             self.parents.append(parent)
             self.levels.append(level)
@@ -200,8 +295,8 @@ class Rates:
 PRIOR = Rates(PRIOR_READS, PRIOR_DELETES, 0.0)
 
 
-def rates(table: HazardTable) -> list[Rates]:
-    """The rates of all cells: h_b = (R_b + κ·h_b(parent)) / (N_b + κ), and so for the others."""
+def vectors(table: Counts) -> list[Vector]:
+    """The vectors of all cells."""
     cells = len(table.parents)
     sums = [
         list(table.counts[cell * COUNTS_PER_CELL : (cell + 1) * COUNTS_PER_CELL])
@@ -213,19 +308,27 @@ def rates(table: HazardTable) -> list[Rates]:
                 parent = sums[table.parents[cell]]
                 for position, count in enumerate(sums[cell]):
                     parent[position] += count
-    known: list[Rates] = []
-    for cell in range(cells):
-        above = known[table.parents[cell]] if cell else PRIOR
-        known.append(_shrunk(sums[cell], above, SHRINKAGE * table.weight))
+    return [tuple(round(count / table.weight * UNIT) for count in each) for each in sums]
+
+
+def rates_of(chain: Sequence[Vector]) -> Rates:
+    """The rates of a cell from its vectors, the root's first: h_b = (R_b + κ·h_b(parent)) /
+    (N_b + κ), and so for deletions and further reads."""
+    known = PRIOR
+    for vector in chain:
+        known = shrunk(vector, known)
     return known
 
 
-def _shrunk(counts: Sequence[float], above: Rates, kappa: float) -> Rates:
-    def shrunk(count: float, rate: float, of: float) -> float:
-        return (count + kappa * rate) / (of + kappa)
+def shrunk(vector: Sequence[int], above: Rates) -> Rates:
+    """The rates of a cell from its own vector and its parent's rates."""
+    kappa = SHRINKAGE * UNIT
+
+    def rate(count: int, before: float, of: int) -> float:
+        return (count + kappa * before) / (of + kappa)
 
     return Rates(
-        [shrunk(counts[READS_AT + b], above.reads[b], counts[b]) for b in range(BINS)],
-        [shrunk(counts[DELETES_AT + b], above.deletes[b], counts[b]) for b in range(BINS)],
-        shrunk(counts[MORE_READS_AT], above.more_reads, counts[ACCESSES_AT]),
+        [rate(vector[READS_AT + b], above.reads[b], vector[b]) for b in range(BINS)],
+        [rate(vector[DELETES_AT + b], above.deletes[b], vector[b]) for b in range(BINS)],
+        rate(vector[MORE_READS_AT], above.more_reads, vector[ACCESSES_AT]),
     )

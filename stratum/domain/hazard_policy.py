@@ -1,215 +1,220 @@
-"""The hazard-table policy as it runs: follows every object, learns from each, and says where each
-belongs. Equal calls give equal answers; time only ever comes in as an argument.
+"""The policy of the hazard table as a function of what a decision records, with its reasons.
 
-Each object has one timer, the `due_s` it asks to be called at. Reads don't put it off, it is
-looked at when it comes. Reads within an hour are one access, accesses within a day one active day.
+A decision carries the vectors of the object's cell and of all above it. Plan, probability and
+sentence follow from these, the price list and the facts; the server's plans, made in advance for
+many objects at once, are the same bit for bit.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from stratum.domain.hazard import (
-    BIN_STARTS_S,
-    BINS,
-    DAY_S,
-    GAP_WEIGHT,
-    HOUR_S,
-    HazardTable,
-    bin_of,
-    habit_of,
-    size_class,
-)
-from stratum.domain.hazard_schedule import (
-    Schedule,
-    Solver,
-    TierCosts,
-    octave_of,
-    octave_size_gb,
-    tier_costs,
+from stratum.domain import wording
+from stratum.domain.hazard import bin_of
+from stratum.domain.hazard_plan import (
+    EVIDENCE_MIN,
+    UNKNOWN_ACCESSES_MIN,
+    Kind,
+    Plan,
+    probability,
 )
 from stratum.domain.names import Tier
 from stratum.domain.pricing import PriceList
-
-ACCESS_S = HOUR_S
-REFRESH_CHECK_S = HOUR_S
-REFRESH_NEW_SHARE = 0.1
-"""The plans are made anew when there are this many new counts, relative to the old ones, …"""
-REFRESH_LATEST_S = 3 * DAY_S
-"""… or after this time."""
-_EAGER_BIN = bin_of(DAY_S)
-"""From this bin on a bin is counted when it has passed; those before at the period's end, or all
-at once when it is a day old. This saves timers, and a day is soon enough to learn from."""
-_OCTAVES = 64
+from stratum.domain.tiering import Decision, Facts, Move, Stay, Verdict, look_again
 
 
-class Watched:
-    """What the policy remembers of an object. Times are in s of the trace or the tiering clock."""
-
-    __slots__ = (
-        "access_s",
-        "active_days",
-        "active_s",
-        "birth_s",
-        "cell",
-        "counted",
-        "due_s",
-        "last_s",
-        "log_gap",
-        "more_reads",
-        "octave",
-        "sizes",
-        "template_id",
-    )
-
-    def __init__(self, now_s: float, size_bytes: int, template_id: int) -> None:
-        self.birth_s = self.last_s = self.access_s = now_s
-        self.active_s = -math.inf
-        self.active_days = 0
-        self.log_gap = 0.0
-        self.octave = octave_of(size_bytes)
-        self.sizes = size_class(size_bytes)
-        self.template_id = template_id
-        self.cell = 0
-        self.counted = 0
-        """The first bin of the idle period that isn't counted yet."""
-        self.more_reads = 0
-        """Reads of the latest access after its first."""
-        self.due_s = math.inf
-
-
-class HazardPolicy:
-    """See the module. Tiers are indices into `tiers`, dearest first."""
+class Hazard:
+    """See the module."""
 
     name = "hazard.1"
 
-    def __init__(self, prices: PriceList, tiers: Sequence[Tier], solver: Solver) -> None:
-        self.table = HazardTable()
-        self._prices = prices
-        self._tiers = tuple(tiers)
-        self._solver = solver
-        self._costs: dict[int, TierCosts] = {}
-        self._schedules: dict[int, Schedule] = {}
-        self._check_s = -math.inf
-        self._solved_s = -math.inf
-        self._solved_counted = 0.0
+    def decide(self, facts: Facts, prices: PriceList, now_ms: int) -> Verdict:
+        """Raises KeyError if nothing is known of the object's kind."""
+        if facts.kind is None:
+            raise KeyError("kind")
+        case = _Case(facts, facts.kind, prices)
+        if case.just_read:
+            target = case.plan.after_read(case.here, int(facts.sessions), facts.gap_days)
+            if target != case.here:
+                return Move(case.promotion(target))
+        target = case.plan.when_idle(case.here, facts.idle_days, case.residence_days)
+        if target != case.here:
+            return Move(case.demotion(target))
+        return case.stay(now_ms)
 
-    # -- what happens to objects ------------------------------------------------------------------
-    def put(self, key: str, size_bytes: int, now_s: float) -> tuple[Watched, int]:
-        """A new object: what to remember of it, and the tier to write it to."""
-        self._pass_time(now_s)
-        watched = Watched(now_s, size_bytes, self.table.template_id(key))
-        plan = self._begin(watched, now_s)
-        self._set_timer(watched, plan, plan.placement)
-        return watched, plan.placement
 
-    def read(self, watched: Watched, tier: int, now_s: float) -> int:
-        """A read from a tier: the tier to move to with the bytes at hand."""
-        if now_s - watched.access_s < ACCESS_S and watched.active_days:
-            watched.last_s = now_s
-            watched.more_reads += 1
-            return tier
-        self._pass_time(now_s)
-        self._end(watched, now_s, by_read=True)
-        watched.last_s = watched.access_s = now_s
-        self._note_activity(watched, now_s)
-        plan = self._begin(watched, now_s)
-        target = plan.landing[tier]
-        self._set_timer(watched, plan, target)
-        return target
+@dataclass(frozen=True)
+class _Case:
+    facts: Facts
+    kind: Kind
+    prices: PriceList
 
-    def due(self, watched: Watched, tier: int, now_s: float) -> int:
-        """The object's timer has come: the tier to move to. Sets the next timer."""
-        self._pass_time(now_s)
-        idle_s = now_s - watched.last_s
-        number = bin_of(idle_s)
-        if number >= _EAGER_BIN and number > watched.counted:
-            self.table.passed(watched.cell, watched.counted, number)
-            watched.counted = number
-        plan = self._schedule(watched)
-        caps = self._cost(watched.octave).cap
-        target = plan.target(number, tier)
-        while idle_s >= caps[target][0]:
-            target = caps[target][1]
-        self._set_timer(watched, plan, target, number)
-        return target
+    @property
+    def plan(self) -> Plan:
+        return self.kind.plan
 
-    def removed(self, watched: Watched, now_s: float) -> None:
-        """The object was deleted or overwritten."""
-        self._pass_time(now_s)
-        self._end(watched, now_s, by_read=False)
+    @property
+    def here(self) -> int:
+        return self.facts.tiers.index(self.facts.tier)
 
-    # -- within -----------------------------------------------------------------------------------
-    def _note_activity(self, watched: Watched, now_s: float) -> None:
-        since_s = now_s - watched.active_s
-        if since_s < DAY_S:
-            return
-        if watched.active_days:
-            log_gap = math.log(since_s / DAY_S)
-            if watched.active_days > 1:
-                log_gap = GAP_WEIGHT * log_gap + (1 - GAP_WEIGHT) * watched.log_gap
-            watched.log_gap = log_gap
-        watched.active_days += 1
-        watched.active_s = now_s
+    @property
+    def just_read(self) -> bool:
+        return self.facts.sessions > 0 and bin_of(self.facts.idle_days) == 0
 
-    def _end(self, watched: Watched, now_s: float, by_read: bool) -> None:
-        """End an idle period, and the access before it."""
-        last = bin_of(now_s - watched.last_s)
-        self.table.ended(watched.cell, watched.counted, last, by_read)
-        if watched.active_days:
-            self.table.accessed(watched.cell, watched.more_reads)
+    @property
+    def residence_days(self) -> float:
+        """Since it was moved here; infinity if it was written here."""
+        moved = self.facts.residence_days < self.facts.age_days
+        return self.facts.residence_days if moved else math.inf
 
-    def _begin(self, watched: Watched, now_s: float) -> Schedule:
-        """Begin an idle period."""
-        habit = habit_of(watched.active_days, watched.log_gap)
-        age_s = now_s - watched.birth_s
-        watched.cell = self.table.cell(habit, watched.template_id, age_s, watched.sizes)
-        watched.counted = watched.more_reads = 0
-        return self._schedule(watched)
+    # -- decisions --------------------------------------------------------------------------------
+    def demotion(self, target: int) -> Decision:
+        facts, plan, here = self.facts, self.plan, self.here
+        number = bin_of(facts.idle_days)
+        break_even_days = plan.costs.break_even_days[here]
+        there = facts.tiers[target]
+        if plan.schedule.target(number, here) == here:
+            why = f"which is twice the break-even time of {self._duration(break_even_days)}"
+        elif not plan.down_evident[here]:
+            why = f"too little being known of its like for more than a guess: {self._chance(here)}"
+        else:
+            why = f"because {self._chance(here)}"
+        sentence = (
+            f"{self._subject()}: {facts.tier} → {there} after {self._duration(facts.idle_days)}"
+            f" idle, {why}"
+        )
+        saving = plan.workings.saving_by_going_down(plan.costs, number, here, target)
+        return self._decision(there, sentence, self._numbers(here, saving))
 
-    def _set_timer(self, watched: Watched, plan: Schedule, tier: int, number: int = 0) -> None:
-        """When it has to be looked at again, being in a tier and in bin `number`: to move it, or
-        to count a bin that has passed."""
-        leave_s = plan.leave_s(tier, number + 1) if number else plan.first_leave_s[tier]
-        following = max(number + 1, _EAGER_BIN)
-        count_s = BIN_STARTS_S[following] if following < BINS else math.inf
-        cap_s = self._cost(watched.octave).cap[tier][0]
-        watched.due_s = watched.last_s + min(leave_s, cap_s, count_s)
+    def promotion(self, target: int) -> Decision:
+        facts, plan, here = self.facts, self.plan, self.here
+        there = facts.tiers[target]
+        if plan.up_evident[target]:
+            why = f"because {self._chance(target)}"
+        else:
+            why = (
+                f"because two accesses came within {self._duration(facts.gap_days)}, less than the"
+                f" break-even time of {self._duration(plan.costs.break_even_days[target])}"
+            )
+        sentence = f"{self._subject()}, read in {facts.tier}: {facts.tier} → {there}, {why}"
+        saving = plan.workings.saving_by_coming_up(plan.costs, here, target)
+        return self._decision(there, sentence, self._numbers(target, saving))
 
-    def _schedule(self, watched: Watched) -> Schedule:
-        pair = watched.cell * _OCTAVES + watched.octave + 1
-        plan = self._schedules.get(pair)
-        if plan is None:
-            costs = self._cost(watched.octave)
-            [plan] = self._solver.solve(self.table, [(watched.cell, costs)])
-            self._schedules[pair] = plan
-        return plan
+    def _numbers(self, tier: int, saving: float) -> dict[str, float]:
+        """`tier` is the faster one of source and target."""
+        plan, facts = self.plan, self.facts
+        break_even_days = plan.costs.break_even_days[tier]
+        threshold_days = facts.idle_days
+        if tier == self.here:
+            left = plan.schedule.leave_days(tier, 0)
+            threshold_days = min(max(left, plan.hold_days[tier]), plan.costs.cap[tier][0])
+        return {
+            "break_even_days": break_even_days,
+            "threshold_days": threshold_days,
+            "probability": probability(plan.rates, facts.idle_days, break_even_days),
+            "like_periods": self._like(),
+            "expected_saving": saving,
+        }
 
-    def _cost(self, octave: int) -> TierCosts:
-        costs = self._costs.get(octave)
-        if costs is None:
-            costs = tier_costs(self._prices, self._tiers, octave_size_gb(octave))
-            self._costs[octave] = costs
-        return costs
+    def _decision(self, there: Tier, sentence: str, numbers: dict[str, float]) -> Decision:
+        facts, kind = self.facts, self.kind
+        return Decision(
+            source=facts.tier,
+            target=there,
+            policy=Hazard.name,
+            sentence=sentence,
+            prices=self.prices.version(),
+            facts=facts.record()
+            | {"active_days": float(kind.active_days), "log_gap_days": kind.log_gap},
+            numbers=numbers,
+            kind=kind.template,
+            vectors=self.plan.vectors,
+        )
 
-    def _pass_time(self, now_s: float) -> None:
-        if now_s < self._check_s:
-            return
-        self._check_s = now_s + REFRESH_CHECK_S
-        table = self.table
-        table.pass_time(now_s)
-        new = table.counted - self._solved_counted
-        if not new:
-            return
-        grown = new >= REFRESH_NEW_SHARE * self._solved_counted
-        if grown or now_s - self._solved_s >= REFRESH_LATEST_S:
-            self._solved_s, self._solved_counted = now_s, table.counted
-            self.refresh()
+    # -- staying ----------------------------------------------------------------------------------
+    def stay(self, now_ms: int) -> Stay:
+        facts, plan, here = self.facts, self.plan, self.here
+        idle = self._duration(facts.idle_days)
+        subject = f"{self._subject()}, in {facts.tier}, idle for {idle}"
+        leave_days = plan.leave_days(here, facts.idle_days, self.residence_days)
+        target = self._target_later(leave_days)
+        if target == here:
+            leave_days = self._next_leave(leave_days)
+            target = self._target_later(leave_days)
+        why_not_up = self._why_not_up()
+        if leave_days == math.inf or target == here:
+            settled = "no configured tier is cheaper for it"
+            return Stay(0, f"{subject}: {settled}{why_not_up}", None)
+        there = facts.tiers[target]
+        if plan.down_evident[here]:
+            why = f"because {self._chance(here)}"
+        else:
+            why = (
+                "the break-even time, since too little is known of its like to do anything else"
+                if leave_days <= plan.hold_days[here]
+                else "by what little is known of its like"
+            )
+        sentence = (
+            f"{subject}: it goes to {there} when it has been idle for"
+            f" {self._duration(leave_days)}, {why}{why_not_up}"
+        )
+        look_at_ms = look_again(facts, leave_days - facts.idle_days, now_ms)
+        return Stay(look_at_ms, sentence, there)
 
-    def refresh(self) -> None:
-        """Make all plans in use anew from the present counts."""
-        self._solver.refresh(self.table)
-        numbers = list(self._schedules)
-        pairs = [(number // _OCTAVES, self._cost(number % _OCTAVES - 1)) for number in numbers]
-        self._schedules = dict(zip(numbers, self._solver.solve(self.table, pairs), strict=True))
+    def _target_later(self, idle_days: float) -> int:
+        if idle_days == math.inf:
+            return self.here
+        return self.plan.when_idle(self.here, idle_days, self._residence_then(idle_days))
+
+    def _residence_then(self, idle_days: float) -> float:
+        return self.residence_days + (idle_days - self.facts.idle_days)
+
+    def _next_leave(self, idle_days: float) -> float:
+        """The schedule may want it to stay again by the time a guard lets it go."""
+        while idle_days < math.inf and self._target_later(idle_days) == self.here:
+            idle_days = self.plan.leave_days(self.here, idle_days, self._residence_then(idle_days))
+        return idle_days
+
+    def _why_not_up(self) -> str:
+        up = self.plan.schedule.landing[self.here]
+        if up >= self.here or self.plan.up_evident[up]:
+            return ""
+        days = self._duration(self.plan.costs.break_even_days[up])
+        came = wording.count(int(self.facts.sessions), "access").replace("accesss", "accesses")
+        return (
+            f"; {UNKNOWN_ACCESSES_MIN} accesses within {days} bring it up, since it came there"
+            f" it had {came}"
+        )
+
+    # -- words ------------------------------------------------------------------------------------
+    def _subject(self) -> str:
+        kind = self.kind
+        if not kind.active_days:
+            habit = "never read"
+        elif kind.active_days == 1:
+            habit = "1 active day"
+        else:
+            gap = self._duration(math.exp(kind.log_gap))
+            habit = f"{kind.active_days:,} active days, typically {gap} apart"
+        return f"`{kind.template}`, {wording.size(self.facts.size_gb)}, {habit}"
+
+    def _chance(self, tier: int) -> str:
+        """How many of the like were read again, within the break-even time of a tier."""
+        break_even_days = self.plan.costs.break_even_days[tier]
+        chance = probability(self.plan.rates, self.facts.idle_days, break_even_days)
+        only = "only " if tier == self.here and chance < 0.5 else ""
+        like = round(self._like())
+        return (
+            f"{only}{chance:.0%} of {like:,} like periods were read again within the break-even"
+            f" time of {self._duration(break_even_days)}"
+        )
+
+    def _like(self) -> float:
+        """How many periods of the nearest kind that has seen enough got as far as this one."""
+        days = self.facts.idle_days
+        seen = [self.plan.periods(days, level) for level in range(len(self.plan.vectors))]
+        return next((n for n in reversed(seen) if n >= EVIDENCE_MIN), seen[0])
+
+    def _duration(self, days: float) -> str:
+        return wording.duration(days, self.facts.day_s)

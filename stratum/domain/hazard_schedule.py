@@ -19,19 +19,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from typing import Protocol
 
 from stratum.domain.hazard import (
     BIN_LENGTHS_DAYS,
-    BIN_STARTS_S,
+    BIN_STARTS_DAYS,
     BINS,
-    DAY_S,
     PRIOR,
-    HazardTable,
+    Counts,
     Rates,
-    rates,
+    Vector,
+    shrunk,
+    vectors,
 )
 from stratum.domain.names import Tier
 from stratum.domain.pricing import BYTES_PER_GB, PriceList
@@ -54,12 +54,15 @@ class TierCosts:
     """m⁺(→i): writing bytes at hand to it."""
     fetch: tuple[float, ...]
     """What m(i→j) adds to m⁺(→j): getting the bytes out of it."""
+    break_even_days: tuple[float, ...]
+    """B: the idle time after which leaving a tier has paid, whatever comes; or infinity."""
     cap: tuple[tuple[float, int], ...]
-    """The idle seconds after which an object leaves a tier in any case, and where it goes."""
+    """The idle days after which an object leaves a tier in any case, and where it goes."""
 
 
 def tier_costs(prices: PriceList, tiers: Sequence[Tier], size_gb: float) -> TierCosts:
     """The cost model for objects of a size in the configured tiers."""
+    leaving = [_break_even(prices, tiers, source, size_gb) for source in range(len(tiers))]
     return TierCosts(
         tuple(tiers),
         keep=tuple(prices.storage_per_day(tier, size_gb) for tier in tiers),
@@ -68,21 +71,21 @@ def tier_costs(prices: PriceList, tiers: Sequence[Tier], size_gb: float) -> Tier
         fetch=tuple(
             prices.of(tier).get + prices.of(tier).retrieval_per_gb * size_gb for tier in tiers
         ),
-        cap=tuple(_cap(prices, tiers, source, size_gb) for source in range(len(tiers))),
+        break_even_days=tuple(days for days, _ in leaving),
+        cap=tuple((CAP_FACTOR * days, target) for days, target in leaving),
     )
 
 
-def _cap(
+def _break_even(
     prices: PriceList, tiers: Sequence[Tier], source: int, size_gb: float
 ) -> tuple[float, int]:
     usable = prices.usable(tiers, size_gb)
     options = [
-        (CAP_FACTOR * prices.break_even_days(tiers[source], tiers[target], size_gb), target)
+        (max(0.0, prices.break_even_days(tiers[source], tiers[target], size_gb)), target)
         for target in range(source + 1, len(tiers))
         if tiers[target] in usable
     ]
-    days, target = min(options, default=(math.inf, source))
-    return (math.ceil(max(0.0, days) * DAY_S) if days < math.inf else math.inf), target
+    return min(options, default=(math.inf, source))
 
 
 @dataclass(frozen=True)
@@ -96,34 +99,57 @@ class Schedule:
     path: bytes
     """By bin, then by tier: where to go when the bin begins. See `target`."""
 
-    @cached_property
-    def first_leave_s(self) -> tuple[float, ...]:
-        """The idle time after which an object that landed in each tier leaves it; or infinity."""
-        return tuple(self.leave_s(tier, 0) for tier in range(len(self.landing)))
-
     def target(self, number: int, tier: int) -> int:
         """Where to go from a tier when bin `number` begins."""
         return self.path[number * len(self.landing) + tier]
 
-    def leave_s(self, tier: int, first: int) -> float:
-        """The idle time at which it leaves a tier, looking from bin `first` on; or infinity."""
+    def leave_days(self, tier: int, first: int) -> float:
+        """The idle age at which it leaves a tier, looking from bin `first` on; or infinity."""
         tiers = len(self.landing)
         for number, target in enumerate(self.path[first * tiers + tier :: tiers], first):
             if target != tier:
-                return BIN_STARTS_S[number]
+                return BIN_STARTS_DAYS[number]
         return math.inf
+
+
+@dataclass(frozen=True)
+class Workings:
+    """A schedule and the costs it was chosen by, in $."""
+
+    schedule: Schedule
+    inside: Sequence[Sequence[float]]
+    """By bin and tier: spending that bin there, and whatever comes after."""
+    landed: Sequence[float]
+    """By tier: being there after a read, the rest of the access included."""
+
+    def saving_by_going_down(
+        self, costs: TierCosts, number: int, source: int, target: int
+    ) -> float:
+        """What is saved on average by leaving now instead of one bin later."""
+        move = costs.write[target] + costs.fetch[source]
+        return self.inside[number][source] - (move + self.inside[number][target])
+
+    def saving_by_coming_up(self, costs: TierCosts, source: int, target: int) -> float:
+        """What is saved on average by coming up after this read."""
+        return self.landed[source] - (costs.write[target] + self.landed[target])
 
 
 def schedule(known: Rates, costs: TierCosts) -> Schedule:
     """The cheapest plan by the recursion above."""
+    return work_out(known, costs).schedule
+
+
+def work_out(known: Rates, costs: TierCosts) -> Workings:
+    """The cheapest plan, with the costs it was chosen by."""
     count = len(costs.keep)
     later = [0.0] * count
     path: list[list[int]] = []
+    inside: list[list[float]] = []
     first: list[float] = []
     again = [known.more_reads * read for read in costs.read]
     landed: list[tuple[float, int]] = []
     for _ in range(SWEEPS):
-        path, first = _induction(known, costs, later)
+        path, inside, first = _induction(known, costs, later)
         landed = [
             _least(
                 [again[k] + first[k] + (0.0 if k == j else costs.write[k]) for k in range(count)], j
@@ -133,14 +159,17 @@ def schedule(known: Rates, costs: TierCosts) -> Schedule:
         least = min(landed)[0]
         later = [value - least for value, _ in landed]
     placed = _least([costs.write[k] + first[k] for k in range(count)])
-    return Schedule(placed[1], [target for _, target in landed], bytes(chain(*path)))
+    plan = Schedule(placed[1], [target for _, target in landed], bytes(chain(*path)))
+    return Workings(plan, inside, [again[k] + first[k] for k in range(count)])
 
 
 def _induction(
     known: Rates, costs: TierCosts, later: Sequence[float]
-) -> tuple[list[list[int]], list[float]]:
+) -> tuple[list[list[int]], list[list[float]], list[float]]:
+    """By bin, where to go and what each tier costs; then what the period costs from its begin."""
     count = len(costs.keep)
     path: list[list[int]] = [[]] * BINS
+    all_inside: list[list[float]] = [[]] * BINS
     after = [0.0] * count
     for number in range(BINS - 1, -1, -1):
         read, deleted = known.reads[number], known.deletes[number]
@@ -161,7 +190,8 @@ def _induction(
         ]
         after = [cost for cost, _ in chosen]
         path[number] = [i + offset for i, (_, offset) in enumerate(chosen)]
-    return path, after
+        all_inside[number] = inside
+    return path, all_inside, after
 
 
 def _least(values: Sequence[float], favourite: int = 0) -> tuple[float, int]:
@@ -173,41 +203,74 @@ def _least(values: Sequence[float], favourite: int = 0) -> tuple[float, int]:
     return best, position
 
 
+class Known(Protocol):
+    """What a table had taught at some moment. Cells that came later are not in it."""
+
+    def __len__(self) -> int:
+        """How many cells there were; at least one."""
+        ...
+
+    def rates(self, cell: int) -> Rates: ...
+
+    def vectors(self, cell: int) -> tuple[Vector, ...]:
+        """The vectors of the cell and all above it, the root's first."""
+        ...
+
+
 class Solver(Protocol):
-    """Plans for many (cell, size) pairs. Keeps the rates of its latest refresh."""
+    """Conclusions and plans. Both methods may run in any thread."""
 
-    def refresh(self, table: HazardTable) -> None:
-        """Learn the present rates of all cells."""
+    def learn(self, table: Counts) -> Known: ...
+
+    def solve(self, known: Known, pairs: Sequence[tuple[int, TierCosts]]) -> list[Schedule]:
+        """The plans for (known) cells and costs."""
         ...
 
-    def solve(self, table: HazardTable, pairs: Sequence[tuple[int, TierCosts]]) -> list[Schedule]:
-        """The plans for cells and costs by these rates; a cell that is newer than they are has
-        its parent's."""
-        ...
+
+class PlainKnown:
+    """What one table knows, all worked out."""
+
+    def __init__(self, table: Counts) -> None:
+        self._parents = table.parents
+        self._vectors = vectors(table)
+        self._rates: list[Rates] = []
+        for cell, vector in enumerate(self._vectors):
+            above = self._rates[table.parents[cell]] if cell else PRIOR
+            self._rates.append(shrunk(vector, above))
+
+    def __len__(self) -> int:
+        return len(self._rates)
+
+    def rates(self, cell: int) -> Rates:
+        return self._rates[cell]
+
+    def vectors(self, cell: int) -> tuple[Vector, ...]:
+        return tuple(self._vectors[each] for each in lineage(self._parents, cell))
 
 
 class PlainSolver:
     """The definition, one pair after the other."""
 
-    def __init__(self) -> None:
-        self._rates: list[Rates] = [PRIOR]
+    def learn(self, table: Counts) -> Known:
+        return PlainKnown(table)
 
-    def refresh(self, table: HazardTable) -> None:
-        self._rates = rates(table)
-
-    def solve(self, table: HazardTable, pairs: Sequence[tuple[int, TierCosts]]) -> list[Schedule]:
-        known = len(self._rates)
-        rows = [self._rates[known_ancestor(table, cell, known)] for cell, _ in pairs]
-        return self.solve_each(rows, [costs for _, costs in pairs])
-
-    def solve_each(self, rows: Sequence[Rates], costs: Sequence[TierCosts]) -> list[Schedule]:
-        return [schedule(known, cost) for known, cost in zip(rows, costs, strict=True)]
+    def solve(self, known: Known, pairs: Sequence[tuple[int, TierCosts]]) -> list[Schedule]:
+        return [schedule(known.rates(cell), costs) for cell, costs in pairs]
 
 
-def known_ancestor(table: HazardTable, cell: int, known: int) -> int:
+def lineage(parents: Sequence[int], cell: int) -> list[int]:
+    """The cell and all above it, the root first."""
+    line = [cell]
+    while cell:
+        cell = parents[cell]
+        line.append(cell)
+    return line[::-1]
+
+
+def known_ancestor(parents: Sequence[int], cell: int, known: int) -> int:
     """The nearest cell upwards that is among the first `known`."""
     while cell >= known:
-        cell = table.parents[cell]
+        cell = parents[cell]
     return cell
 
 

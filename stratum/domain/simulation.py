@@ -12,12 +12,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import Any, Protocol
 
 from stratum.domain.errors import InvalidArgument
+from stratum.domain.following import Follower
 from stratum.domain.hazard import DAY_S
 from stratum.domain.names import Tier
 from stratum.domain.pricing import BYTES_PER_GB, PriceList
+from stratum.domain.watched import Watched
 
 PUT, GET, DELETE = 0, 1, 2
 OPERATIONS = ("PUT", "GET", "DELETE")
@@ -26,31 +27,6 @@ Request = tuple[int, int, int, int]
 OnMove = Callable[[int, int, int | None, int], None]
 """Told of every placement (from None) and move: seconds, number of the key, from, to (tiers)."""
 _NEVER = math.inf
-
-
-class Memory(Protocol):
-    """What a policy remembers of an object."""
-
-    due_s: float
-    """When the policy wants to look at it next; infinity: not before it is read."""
-
-
-class SimulatedPolicy(Protocol):
-    """A policy as a simulation drives it. Tiers are indices, dearest first; times in s."""
-
-    def put(self, key: str, size_bytes: int, now_s: int) -> tuple[Any, int]:
-        """A new object: what to remember of it, and the tier to write it to."""
-        ...
-
-    def read(self, memory: Any, tier: int, now_s: int) -> int:
-        """A read from a tier: the tier to move it to, with its bytes in flight."""
-        ...
-
-    def due(self, memory: Any, tier: int, now_s: int) -> int:
-        """Its time has come: the tier to move it to. Has to set a later `due_s`."""
-        ...
-
-    def removed(self, memory: Any, now_s: int) -> None: ...
 
 
 @dataclass
@@ -117,12 +93,12 @@ class Outcome:
 class _Stored:
     """An object in the simulated store."""
 
-    __slots__ = ("armed_s", "key", "memory", "reads", "since_s", "size_gb", "tier")
+    __slots__ = ("armed_s", "key", "reads", "since_s", "size_gb", "tier", "watched")
 
-    def __init__(self, key: int, size_gb: float, memory: Any, tier: int, tiers: int) -> None:
+    def __init__(self, key: int, size_gb: float, watched: Watched, tier: int, tiers: int) -> None:
         self.key = key
         self.size_gb = size_gb
-        self.memory = memory
+        self.watched = watched
         self.tier = tier
         self.since_s = 0
         self.armed_s = _NEVER
@@ -133,7 +109,7 @@ class _Stored:
 class _Store:
     """The simulated store: its objects, their timers, what has been used."""
 
-    policy: SimulatedPolicy
+    policy: Follower
     usage: list[Usage]
     on_move: OnMove | None
     live: dict[int, _Stored] = field(default_factory=dict)
@@ -146,9 +122,12 @@ class _Store:
         before = self.live.get(key)
         if before is not None:
             self.remove(before, now_s)
-        memory, tier = self.policy.put(name, size_bytes, now_s)
+        watched = Watched(name, size_bytes, now_s)
+        tier = self.policy.put(watched, now_s)
+        if tier:
+            self.policy.moved(watched, tier, now_s)
         size_gb = size_bytes / BYTES_PER_GB
-        stored = self.live[key] = _Stored(key, size_gb, memory, tier, len(self.usage))
+        stored = self.live[key] = _Stored(key, size_gb, watched, tier, len(self.usage))
         stored.since_s = now_s
         used = self.usage[tier]
         used.placed += 1
@@ -158,7 +137,7 @@ class _Store:
         self.arm(stored)
 
     def remove(self, stored: _Stored, now_s: int) -> None:
-        self.policy.removed(stored.memory, now_s)
+        self.policy.removed(stored.watched, now_s)
         self.settle(stored, now_s)
         stored.armed_s = _NEVER
         del self.live[stored.key]
@@ -189,12 +168,13 @@ class _Store:
         used.moves_in += 1
         used.moves_in_gb += size_gb
         stored.tier = target
+        self.policy.moved(stored.watched, target, now_s)
         if self.on_move is not None:
             self.on_move(now_s, stored.key, source, target)
 
     def arm(self, stored: _Stored) -> None:
         """Set a timer unless one comes earlier anyway."""
-        due_s = stored.memory.due_s
+        due_s = stored.watched.due_s
         if due_s < stored.armed_s:
             stored.armed_s = due_s
             self.timers_set += 1
@@ -208,10 +188,10 @@ class _Store:
             if at_s != stored.armed_s:
                 continue
             stored.armed_s = _NEVER
-            due_s = stored.memory.due_s
+            due_s = stored.watched.due_s
             if due_s <= at_s:
                 now_s = math.ceil(at_s)
-                target = self.policy.due(stored.memory, stored.tier, now_s)
+                target = self.policy.due(stored.watched, stored.tier, now_s)
                 if target != stored.tier:
                     self.move(stored, target, now_s, in_flight=False)
             self.arm(stored)
@@ -220,7 +200,7 @@ class _Store:
 def simulate(
     requests: Iterable[Request],
     keys: Sequence[str],
-    policy: SimulatedPolicy,
+    policy: Follower,
     prices: PriceList,
     tiers: Sequence[Tier],
     on_move: OnMove | None = None,
@@ -249,11 +229,11 @@ def simulate(
         elif operation == GET:
             tier = stored.tier
             stored.reads[tier] += 1
-            memory = stored.memory
-            target = read(memory, tier, at_s)
+            watched = stored.watched
+            target = read(watched, tier, at_s)
             if target != tier:
                 store.move(stored, target, at_s, in_flight=True)
-            if memory.due_s < stored.armed_s:
+            if watched.due_s < stored.armed_s:
                 store.arm(stored)
         else:
             store.remove(stored, at_s)

@@ -13,11 +13,13 @@ from types import MappingProxyType
 from typing import Protocol
 
 from stratum.domain import wording
-from stratum.domain.access import Access, session_ms
+from stratum.domain.hazard import DAY_S
+from stratum.domain.hazard_plan import Kind, recorded_plan
+from stratum.domain.hazard_schedule import octave_of
 from stratum.domain.names import Tier
 from stratum.domain.pin import Pin
 from stratum.domain.pricing import BYTES_PER_GB, PriceList
-from stratum.domain.volume import Volume
+from stratum.domain.watched import Watched
 
 MANUAL = "manual"
 """Policy name of a move somebody asked for."""
@@ -50,6 +52,11 @@ class Decision:
     """Inputs: size_gb, idle_days, age_days, reads, sessions …"""
     numbers: dict[str, float] = field(default_factory=dict)
     """Derived: break_even_days, saving_per_month …"""
+    kind: str = ""
+    """Template of the name, for the hazard table."""
+    vectors: tuple[tuple[int, ...], ...] = ()
+    """What the hazard table had counted of such objects: of all, of the habit, and so on down to
+    the object's cell (see `hazard`)."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Facts:
     """Between the beginnings of the latest two of these sessions; 0 with fewer than two."""
     day_s: float
     """Real seconds per day of the tiering clock."""
+    kind: Kind | None = None
+    """What the hazard table knows of such objects, if that is the policy."""
 
     def record(self) -> dict[str, float]:
         """All of it but the current tier, as numbers for the decision's event."""
@@ -123,51 +132,6 @@ class Policy(Protocol):
     def decide(self, facts: Facts, prices: PriceList, now_ms: int) -> Verdict: ...
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What all tiering decisions of a server share."""
-
-    policy: Policy
-    prices: PriceList
-    tiers: tuple[Tier, ...]
-    """Tiers that are configured, dearest first."""
-    day_s: float
-    """Real seconds per day of the tiering clock."""
-
-    @property
-    def session_ms(self) -> float:
-        return session_ms(self.day_s)
-
-    def facts(self, volume: Volume, access: Access, now_ms: int) -> Facts:
-        def days_since(at_ms: int) -> float:
-            return max(0, now_ms - at_ms) / (self.day_s * 1000)
-
-        # The row is told of a move a moment after the catalog: until then its sessions are those
-        # of the place before, and would bring the volume straight back.
-        counts = access.session_at_ms >= volume.placed_at_ms
-        return Facts(
-            tier=volume.tier,
-            tiers=self.tiers,
-            size_gb=volume.size_bytes / BYTES_PER_GB,
-            idle_days=days_since(max(access.last_at_ms, volume.created_at_ms)),
-            age_days=days_since(volume.created_at_ms),
-            residence_days=days_since(volume.placed_at_ms),
-            reads=float(access.reads),
-            sessions=float(access.sessions) if counts else 0.0,
-            gap_days=access.gap_ms / (self.day_s * 1000) if counts else 0.0,
-            day_s=self.day_s,
-        )
-
-    def verdict(
-        self, volume: Volume, access: Access, now_ms: int, pin: Pin | None = None
-    ) -> Verdict:
-        """What the pin that counts for a volume's key says of it now, or without one the policy."""
-        facts = self.facts(volume, access, now_ms)
-        if pin is not None:
-            return obey(pin, facts, self.prices, now_ms)
-        return self.policy.decide(facts, self.prices, now_ms)
-
-
 def obey(pin: Pin, facts: Facts, prices: PriceList, now_ms: int) -> Verdict:
     """What a pin says of a volume: move to its tier, or stay there whatever the policy thinks."""
     where = f"{wording.size(facts.size_gb)} in {facts.tier}, {pin.describe()}"
@@ -190,13 +154,48 @@ def look_again(facts: Facts, days: float, now_ms: int) -> int:
     return now_ms + max(1, math.ceil(days * facts.day_s * 1000))
 
 
-def facts_of(decision: Decision) -> Facts:
+def facts_of_watched(
+    watched: Watched,
+    tier: Tier,
+    tiers: tuple[Tier, ...],
+    now_s: float,
+    day_s: float,
+    kind: Kind | None = None,
+) -> Facts:
+    """The facts about an object that lies in a tier, now (in seconds of the tiering clock)."""
+
+    def days_since(at_s: float) -> float:
+        return max(0.0, now_s - at_s) / DAY_S
+
+    return Facts(
+        tier=tier,
+        tiers=tiers,
+        size_gb=watched.size_bytes / BYTES_PER_GB,
+        idle_days=days_since(watched.last_s),
+        age_days=days_since(watched.birth_s),
+        residence_days=days_since(watched.placed_s),
+        reads=float(watched.reads),
+        sessions=float(watched.accesses),
+        gap_days=watched.gap_s / DAY_S,
+        day_s=day_s,
+        kind=kind,
+    )
+
+
+def facts_of(decision: Decision, prices: PriceList) -> Facts:
     """The facts a policy's decision was made from, out of its record. Raises KeyError if the
     record lacks one."""
     record = decision.facts
+    tiers = tuple(tier for tier in Tier if record[f"has_{tier}"])
+    kind = None
+    if decision.vectors:
+        size_bytes = round(record["size_gb"] * BYTES_PER_GB)
+        plan = recorded_plan(decision.vectors, prices, tiers, octave_of(size_bytes))
+        kind = Kind(decision.kind, int(record["active_days"]), record["log_gap_days"], plan)
     return Facts(
+        kind=kind,
         tier=decision.source,
-        tiers=tuple(tier for tier in Tier if record[f"has_{tier}"]),
+        tiers=tiers,
         size_gb=record["size_gb"],
         idle_days=record["idle_days"],
         age_days=record["age_days"],
@@ -223,7 +222,7 @@ def derive_again(
     """
     if decision.policy in (MANUAL, UNDO):
         return decision
-    facts = facts_of(decision)
+    facts = facts_of(decision, prices)
     if decision.policy == PINNED:
         verdict = obey(pins[decision.facts["pin_seq"]], facts, prices, 0)
     else:

@@ -111,7 +111,7 @@ def derive_room(decision: Decision, prices: PriceList) -> Decision | None:
     record = decision.facts
     fullness = Fullness(record["used"], record["high_watermark"], record["low_watermark"])
     targets = [tier for tier in Tier if record[f"room_{tier}"]]
-    return make_room(facts_of(decision), prices, fullness, targets)
+    return make_room(facts_of(decision, prices), prices, fullness, targets)
 
 
 def _cost_per_gb(facts: Facts, prices: PriceList, target: Tier, chance: float) -> float:

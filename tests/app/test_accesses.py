@@ -83,6 +83,10 @@ async def test_a_move_begins_a_new_count_and_sets_a_new_timer(autojump_clock):
         assert row.look_at_ms > volume.created_at_ms + 1000 * 86_400_000
         await world.get("k")
         await trio.sleep(10)
+        assert (await row_of(world, volume)).sessions == 0, "the access that went on before"
+        await trio.sleep(3600)
+        await world.get("k")
+        await trio.sleep(10)
         assert (await row_of(world, volume)).sessions == 1
 
 

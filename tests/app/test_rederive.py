@@ -10,11 +10,11 @@ from stratum.app.rederive import rederive
 from stratum.domain.break_even import BreakEven
 from stratum.domain.events import PricesAdopted, TierDecided
 from stratum.domain.names import ExtentId, Tier, VolumeId
+from stratum.domain.policies import RULES
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, parse_prices
 from stratum.domain.tiering import Facts, Move, by_hand
 
 PRICES = parse_prices(tomllib.loads(DEFAULT_PRICES_TOML))
-POLICIES = {BreakEven.name: BreakEven()}
 VOLUME = VolumeId("0" * 32)
 
 
@@ -48,7 +48,7 @@ async def derived(*decisions, prices=PRICES):
     ]
     for event in events:
         await journal.transact(lambda _, event=event: [event], by="test")
-    return [each.difference async for each in rederive(journal, POLICIES)]
+    return [each.difference async for each in rederive(journal, RULES)]
 
 
 async def test_true_records_derive_bit_for_bit():

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from stratum.adapters.hazard_solver import ArraySolver
 from stratum.domain.hazard import (
     BIN_LENGTHS_DAYS,
     BIN_STARTS_S,
@@ -25,11 +26,11 @@ from stratum.domain.hazard import (
     Rates,
     bin_of,
     habit_of,
-    rates,
     template,
 )
-from stratum.domain.hazard_policy import HazardPolicy
+from stratum.domain.hazard_following import HazardFollower
 from stratum.domain.hazard_schedule import (
+    PlainKnown,
     PlainSolver,
     octave_of,
     octave_size_gb,
@@ -38,6 +39,8 @@ from stratum.domain.hazard_schedule import (
 )
 from stratum.domain.names import Tier
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, parse_prices
+from stratum.domain.simulation import GET, PUT, simulate
+from stratum.domain.watched import Watched
 
 PRICES = parse_prices(tomllib.loads(DEFAULT_PRICES_TOML))
 TIERS = tuple(Tier)
@@ -63,7 +66,7 @@ def test_bins_follow_each_other_without_a_gap():
     ("idle_s", "number"), [(0, 0), (HOUR_S - 1, 0), (HOUR_S, 1), (DAY_S, 5), (10**10, 21)]
 )
 def test_the_bin_of_an_idle_age(idle_s, number):
-    assert bin_of(idle_s) == number
+    assert bin_of(idle_s / DAY_S) == number
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,11 @@ def test_a_typical_gap_is_known_from_the_second_active_day_on():
 
 
 # -- counting -----------------------------------------------------------------------------------
+def rates(table: HazardTable) -> list[Rates]:
+    known = PlainKnown(table)
+    return [known.rates(cell) for cell in range(len(known))]
+
+
 def counts_of(table: HazardTable, cell: int) -> tuple[list[float], list[float], list[float]]:
     vector = list(table.counts[cell * COUNTS_PER_CELL : (cell + 1) * COUNTS_PER_CELL])
     return vector[:BINS], vector[BINS : 2 * BINS], vector[2 * BINS : 3 * BINS]
@@ -108,7 +116,7 @@ def counts_of(table: HazardTable, cell: int) -> tuple[list[float], list[float], 
 
 def test_a_read_counts_in_every_bin_up_to_its_own():
     table = HazardTable()
-    cell = table.cell(0, 0, 0, 0)
+    cell = table.cell(0, 0, 0)
     table.ended(cell, 0, 3, by_read=True)
     passed, reads, deletes = counts_of(table, cell)
     assert passed == [1.0] * 4 + [0.0] * (BINS - 4)
@@ -118,7 +126,7 @@ def test_a_read_counts_in_every_bin_up_to_its_own():
 
 def test_bins_that_were_counted_when_they_passed_are_not_counted_again():
     table = HazardTable()
-    cell = table.cell(0, 0, 0, 0)
+    cell = table.cell(0, 0, 0)
     table.passed(cell, 0, 6)
     table.ended(cell, 6, 8, by_read=False)
     passed, _, deletes = counts_of(table, cell)
@@ -129,7 +137,7 @@ def test_bins_that_were_counted_when_they_passed_are_not_counted_again():
 
 def test_rates_of_a_new_table_are_the_shipped_prior():
     table = HazardTable()
-    cell = table.cell(3, 1, 0, 2)
+    cell = table.cell(3, 1, 2)
     for known in (rates(table)[0], rates(table)[cell]):
         assert known.reads == pytest.approx(PRIOR.reads)
         assert known.deletes == list(PRIOR.deletes)
@@ -138,7 +146,7 @@ def test_rates_of_a_new_table_are_the_shipped_prior():
 
 def test_a_cell_leans_on_its_parent_with_the_weight_of_kappa():
     table = HazardTable()
-    cell = table.cell(0, 0, 0, 0)
+    cell = table.cell(0, 0, 0)
     for _ in range(30):
         table.ended(cell, 0, 0, by_read=True)
     expected = PRIOR.reads[0]
@@ -149,8 +157,8 @@ def test_a_cell_leans_on_its_parent_with_the_weight_of_kappa():
 
 def test_siblings_share_what_their_parent_knows():
     table = HazardTable()
-    taught, sibling = table.cell(0, 0, 0, 0), table.cell(0, 0, 0, 3)
-    stranger = table.cell(9, 1, 0, 0)
+    taught, sibling = table.cell(0, 0, 0), table.cell(0, 0, 3)
+    stranger = table.cell(9, 1, 0)
     for _ in range(500):
         table.ended(taught, 0, 0, by_read=True)
     known = rates(table)
@@ -159,7 +167,7 @@ def test_siblings_share_what_their_parent_knows():
 
 def test_counts_decay_by_half_in_a_half_life():
     table = HazardTable()
-    cell = table.cell(0, 0, 0, 0)
+    cell = table.cell(0, 0, 0)
     began_s = 1_700_000_000
     table.pass_time(began_s)
     for _ in range(64):
@@ -186,7 +194,7 @@ def test_what_is_read_all_the_time_stays_hot():
 def test_small_objects_stay_by_arithmetic():
     plan = schedule(PRIOR, tier_costs(PRICES, TIERS, 1e-8))
     assert plan.placement == HOT
-    assert plan.first_leave_s[HOT] > 30 * DAY_S
+    assert plan.leave_days(HOT, 0) > 30
 
 
 def test_more_reads_per_access_speak_for_the_fast_tier():
@@ -217,7 +225,8 @@ def test_free_moves_between_equal_tiers_are_not_made():
 def test_the_cap_is_twice_the_break_even_time():
     costs = tier_costs(PRICES, TIERS, 0.001)
     days = PRICES.break_even_days(Tier.HOT, Tier.WARM, 0.001)
-    assert costs.cap[HOT] == (math.ceil(2 * days * DAY_S), WARM)
+    assert costs.cap[HOT] == (2 * days, WARM)
+    assert costs.break_even_days[HOT] == days
     assert costs.cap[COLD][0] == math.inf
 
 
@@ -236,14 +245,15 @@ class Driven:
     """Objects under the policy, with time passing and timers kept."""
 
     def __init__(self, prices=PRICES):
-        self.policy = HazardPolicy(prices, TIERS, PlainSolver())
+        self.policy = HazardFollower(prices, TIERS, PlainSolver())
         self.now_s = 0
         self.tiers = {}
         self.watched = {}
         self.moves = []
 
     def put(self, key, size_bytes):
-        self.watched[key], self.tiers[key] = self.policy.put(key, size_bytes, self.now_s)
+        self.watched[key] = Watched(key, size_bytes, self.now_s)
+        self.tiers[key] = self.policy.put(self.watched[key], self.now_s)
 
     def read(self, key):
         self.to(key, self.policy.read(self.watched[key], self.tiers[key], self.now_s))
@@ -252,6 +262,7 @@ class Driven:
         if tier != self.tiers[key]:
             self.moves.append((self.now_s, key, self.tiers[key], tier))
             self.tiers[key] = tier
+            self.policy.moved(self.watched[key], tier, self.now_s)
 
     def pass_time(self, seconds):
         until_s = self.now_s + seconds
@@ -274,13 +285,13 @@ def test_what_is_idle_goes_down_step_by_step_and_not_later_than_the_cap():
         store.read("data/a.bin")
         store.pass_time(2 * HOUR_S)
     assert store.tiers["data/a.bin"] == HOT
-    last_s = store.now_s - 2 * HOUR_S
+    last_days = (store.now_s - 2 * HOUR_S) / DAY_S
     store.moves.clear()
     store.pass_time(800 * DAY_S)
     assert [(source, target) for _, _, source, target in store.moves] == [(HOT, WARM), (WARM, COLD)]
     caps = tier_costs(PRICES, TIERS, octave_size_gb(octave_of(size_bytes))).cap
-    assert 0 < store.moves[0][0] - last_s <= caps[HOT][0]
-    assert store.moves[1][0] - last_s <= caps[WARM][0]
+    assert 0 < store.moves[0][0] / DAY_S - last_days <= caps[HOT][0] + 1 / DAY_S
+    assert store.moves[1][0] / DAY_S - last_days <= caps[WARM][0] + 1 / DAY_S
 
 
 def test_it_learns_that_old_things_of_a_kind_are_read_again():
@@ -319,23 +330,34 @@ def test_reads_within_an_hour_are_one_access_and_within_a_day_one_active_day():
     assert watched.log_gap == pytest.approx(math.log(2 + (50 * 60 + 3 * HOUR_S) / DAY_S))
 
 
-def test_a_scan_teaches_that_scanned_objects_are_not_read_again():
-    def scan(part):
-        before = len(store.moves)
-        for number in range(300):
-            store.read(f"archive/{part}-{number}.tar")
-            store.pass_time(60)
-        return len(store.moves) - before
+def test_a_scan_over_a_cold_archive_brings_none_of_it_up():
+    """Ten thousand objects that lie cold are read once, and again in a month; then one of them on
+    ten days, a day apart."""
+    count = 10_000
+    trace = [(0, number, PUT, 100 * MB) for number in range(count)]
+    for scan_s in (100 * DAY_S, 130 * DAY_S):
+        trace += [(scan_s + number, number, GET, 0) for number in range(count)]
+    trace += [((140 + day) * DAY_S, 7, GET, 0) for day in range(10)]
+    follower = HazardFollower(PRICES, TIERS, ArraySolver())
+    moves = []
+    keys = [f"archive/{number}.tar" for number in range(count)]
+    simulate(trace, keys, follower, PRICES, TIERS, lambda *move: moves.append(move))
+    at_first = [to for at_s, _, _, to in moves if at_s < 100 * DAY_S]
+    assert at_first.count(COLD) == count
+    assert [key for at_s, key, _, _ in moves if 100 * DAY_S <= at_s < 140 * DAY_S] == []
+    later = [(key, to) for at_s, key, _, to in moves if at_s >= 140 * DAY_S]
+    assert {key for key, _ in later} == {7}
+    assert later[0][1] < COLD
 
+
+def test_what_a_new_store_is_given_stays_hot_for_a_day():
     store = Driven()
-    for number in range(300):
-        for part in "ab":
-            store.put(f"archive/{part}-{number}.tar", 100 * MB)
-    store.pass_time(300 * DAY_S)
-    assert set(store.tiers.values()) == {COLD}
-    by_the_prior = scan("a")
-    store.pass_time(200 * DAY_S)
-    assert scan("b") == 0 < by_the_prior
+    for size in (MB, 50 * MB):
+        store.put(f"{size}/x", size)
+    store.pass_time(DAY_S / 2)
+    assert store.moves == []
+    store.pass_time(20 * DAY_S)
+    assert HOT not in store.tiers.values()
 
 
 def test_equal_histories_give_equal_decisions():

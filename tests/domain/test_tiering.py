@@ -6,12 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratum.domain import tiering
-from stratum.domain.access import Access, unread
 from stratum.domain.break_even import RESIDENCE_MIN_DAYS, BreakEven
-from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, VolumeId
+from stratum.domain.names import Tier
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, parse_document, parse_prices
-from stratum.domain.tiering import Decision, Facts, Move, Rules, Stay, derive_again
-from stratum.domain.volume import Extent, Location, Volume
+from stratum.domain.tiering import Decision, Facts, Move, Stay, derive_again
 
 PRICES = parse_prices(tomllib.loads(DEFAULT_PRICES_TOML))
 POLICY = BreakEven()
@@ -227,65 +225,9 @@ def test_other_prices_are_found_out():
     assert derive_again(forged, {POLICY.name: POLICY}, PRICES) is None
 
 
-# -- from volumes -------------------------------------------------------------------------------
-def volume(**values):
-    extent = Extent(ExtentId("1" * 32), 10**6, 2**20)
-    defaults = {
-        "id": VolumeId("0" * 32),
-        "bucket": BucketName("b"),
-        "key": ObjectKey("k"),
-        "size_bytes": 10**6,
-        "checksum": "0" * 16,
-        "location": Location(HOT, (extent,)),
-        "created_at_ms": 1000,
-        "placed_at_ms": 2000,
-        "stream_version": 1,
-    }
-    return Volume(**(defaults | values))
-
-
-def test_facts_of_a_volume_in_tiering_days():
-    rules = Rules(POLICY, PRICES, (HOT, WARM), day_s=10.0)
-    row = Access(VolumeId("0" * 32), 12_000, 7, 2, 0, session_at_ms=11_000, gap_ms=5_000)
-    found = rules.facts(volume(), row, 22_000)
-    assert found.idle_days == 1.0
-    assert found.age_days == 2.1
-    assert found.residence_days == 2.0
-    assert found.gap_days == 0.5
-    assert (found.reads, found.sessions, found.size_gb) == (7.0, 2.0, MB)
-    assert found.tiers == (HOT, WARM)
-
-
-def test_a_clock_set_back_does_not_make_times_negative():
-    rules = Rules(POLICY, PRICES, tuple(Tier), day_s=86400.0)
-    found = rules.facts(volume(), unread(VolumeId("0" * 32), 5000), 10)
-    assert (found.idle_days, found.age_days, found.residence_days) == (0.0, 0.0, 0.0)
-
-
 def test_a_decision_by_hand_says_who_and_why():
     decision = tiering.by_hand(facts(HOT), COLD, "alice", "archive it", PRICES)
     assert decision.policy == "manual"
     assert decision.sentence == "1.00 MB: hot → cold because alice asked for it: archive it"
     assert derive_again(decision, {}, PRICES) == decision
     assert isinstance(decision, Decision)
-
-
-def test_sessions_of_the_place_before_do_not_count():
-    """The catalog knows of a move a moment before the row of reads does."""
-    rules = Rules(POLICY, PRICES, tuple(Tier), day_s=86400.0)
-    extent = Extent(ExtentId("0" * 32), 10**6, 1 << 20)
-    volume = Volume(
-        VolumeId("0" * 32),
-        BucketName("films"),
-        ObjectKey("k"),
-        10**6,
-        "0" * 16,
-        Location(WARM, (extent,)),
-        created_at_ms=0,
-        placed_at_ms=30 * DAY_MS,
-        stream_version=3,
-    )
-    read = Access(volume.id, 30 * DAY_MS - 1, 99, 28, 0, 30 * DAY_MS - 2, DAY_MS // 10)
-    assert isinstance(rules.verdict(volume, read, 30 * DAY_MS + 1), Stay)
-    again = replace(read, session_at_ms=30 * DAY_MS + 1, sessions=2)
-    assert target(rules.verdict(volume, again, 30 * DAY_MS + 2)) is HOT

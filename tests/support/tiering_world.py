@@ -14,6 +14,7 @@ import trio
 from awscrt import checksums
 
 from stratum.adapters.access_log import MemoryAccessLog
+from stratum.adapters.hazard_solver import ArraySolver
 from stratum.adapters.memory_disk import MemoryDisk
 from stratum.adapters.memory_journal import MemoryJournal
 from stratum.adapters.memory_remote import MemoryRemote
@@ -26,6 +27,7 @@ from stratum.app.accesses import AccessRecorder
 from stratum.app.datapath import DataPath
 from stratum.app.explain import explain
 from stratum.app.foreground import Foreground
+from stratum.app.learning import Learning
 from stratum.app.mover import MoveLimits, Mover
 from stratum.app.objects import Objects
 from stratum.app.orders import Orders
@@ -34,16 +36,16 @@ from stratum.app.pins import Pins
 from stratum.app.reclaimer import Reclaimer
 from stratum.app.recovery import settle_staged
 from stratum.app.spending import RemoteMeter, Spending
-from stratum.app.tierer import Tierer
+from stratum.app.tierer import INTERVAL_S, Tierer
 from stratum.app.watermarks import Watermarks
-from stratum.domain.break_even import BreakEven
 from stratum.domain.errors import RemoteFailed
 from stratum.domain.events import BucketCreated
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
+from stratum.domain.policies import make_follower
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, PriceList, parse_prices
 from stratum.domain.ranges import Span
+from stratum.domain.rules import Rules
 from stratum.domain.stripes import ErasureProfile
-from stratum.domain.tiering import Rules
 from stratum.domain.volume import Metadata, Volume
 from tests.support.keys import sealing
 
@@ -149,6 +151,11 @@ class FaultyRemote(MemoryRemote):
 LOOPS = ("mover", "recorder", "spending", "watermarks", "tierer", "pins", "reclaimer")
 
 
+async def inline(work):
+    """No threads: they stop the virtual clock."""
+    return work()
+
+
 class World:
     """Use cases and loops over memory. Times in seconds are those of the Trio clock."""
 
@@ -158,6 +165,8 @@ class World:
         day_s: float = 1.0,
         cold: bool = True,
         enabled: bool = True,
+        interval_s: float = INTERVAL_S,
+        policy: str = "break-even",
         prices: PriceList = PRICES,
         moves: MoveLimits = MoveLimits(bytes_per_s=0, busy_bytes_per_s=0),  # noqa: B008
         grace_s: float = 60.0,
@@ -173,6 +182,8 @@ class World:
             "day_s": day_s,
             "cold": cold,
             "enabled": enabled,
+            "interval_s": interval_s,
+            "policy": policy,
             "prices": prices,
             "moves": moves,
             "grace_s": grace_s,
@@ -200,7 +211,8 @@ class World:
         self.enabled = enabled
         self.damage: list[str] = []
         tiers = tuple(Tier) if cold else (Tier.HOT, Tier.WARM)
-        self.rules = Rules(BreakEven(), prices, tiers, day_s)
+        follower = make_follower(policy, prices, tiers, ArraySolver(), day_s, self_refreshing=False)
+        self.rules = Rules(follower, prices, tiers, day_s)
         self.meter = RemoteMeter()
         self.datapath = DataPath(
             self.disks,
@@ -216,6 +228,7 @@ class World:
         self.metrics = Metrics()
         self.foreground = Foreground()
         rows = trio.Lock()
+        self.learning = Learning(self.access_log, self.rules, self.now_ms, inline)
         self.recorder = AccessRecorder(
             self.journal,
             self.access_log,
@@ -223,6 +236,7 @@ class World:
             self.now_ms,
             rows,
             lambda timer_ms: self.tierer.wake(timer_ms),
+            self.learning,
             flush_s=flush_s,
         )
         self.mover = Mover(
@@ -265,6 +279,8 @@ class World:
             self.rules,
             self.now_ms,
             rows,
+            self.learning,
+            interval_s=interval_s,
             enabled=enabled,
         )
         self.pins = Pins(
