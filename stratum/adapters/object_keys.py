@@ -53,9 +53,9 @@ class UnwrappedKey:
         secret = self._derived(_PART_LABEL + salt.encode()) if salt else self._secret
         return SegmentCipher(secret, segment_size_bytes)
 
-    def hidden(self, md5_hex: str, salt: str) -> str:
-        """Begins the HMAC-SHA-256 of salt and MD5."""
-        return self._derived(_ETAG_LABEL + f"{salt}/{md5_hex}".encode())[:16].hex()
+    def hidden(self, md5_hex: str) -> str:
+        """The first half of an HMAC-SHA-256 of the MD5."""
+        return self._derived(_ETAG_LABEL + md5_hex.encode())[:16].hex()
 
     def masked(self, digest: bytes, name: str) -> bytes:
         """The digest XOR the beginning of an HMAC-SHA-256 of the name."""

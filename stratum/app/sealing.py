@@ -42,8 +42,9 @@ class DataKey(Protocol):
         """For the plaintext that `salt` names among those of this key: never for two of them."""
         ...
 
-    def hidden(self, md5_hex: str, salt: str) -> str:
-        """32 hexadecimal digits in the place of an MD5, which don't tell what it was."""
+    def hidden(self, md5_hex: str) -> str:
+        """32 hexadecimal digits in the place of an MD5, which don't tell what it was. A part that
+        is sent again has the same, so a client may name it by either answer."""
         ...
 
     def masked(self, digest: bytes, name: str) -> bytes:
@@ -118,7 +119,7 @@ class Sealed:
         segment_size = self.encryption.segment_size_bytes
 
         def hide(md5: str) -> str:
-            return self._data_key.hidden(md5, salt) if hides_md5(self.encryption) else md5
+            return self._data_key.hidden(md5) if hides_md5(self.encryption) else md5
 
         payload = SealedPayload(
             plain,

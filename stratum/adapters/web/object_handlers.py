@@ -187,13 +187,13 @@ class ObjectHandlers:
             "etag": f'"{version.etag}"',
             "last-modified": format_http_date(version.modified_at_ms // 1000),
             **self._version_header(version),
-            **encryption.encryption_headers(
-                version.attributes.encryption, encryption.customer_key(request.head.headers)
-            ),
             "x-stratum-tier": version.tier.value,
             "x-stratum-volume-id": version.volume_id,
             **response_overrides(request.query, anonymous=request.asked.who.is_anonymous),
         }
+        if version.attributes.encryption is not None:
+            customer_key = encryption.customer_key(request.head.headers)
+            headers |= encryption.encryption_headers(version.attributes.encryption, customer_key)
         if version.tier is not Tier.HOT:
             headers["x-amz-storage-class"] = TIER_STORAGE_CLASSES[version.tier]
         is_partial = asked is not None or number is not None
