@@ -9,7 +9,7 @@ import logging
 import multiprocessing
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from random import Random
@@ -24,6 +24,7 @@ from stratum.adapters.identity import RandomMint, RootCredentials, uuid7_source
 from stratum.adapters.identity_store import open_identity_store
 from stratum.adapters.journal import open_journal
 from stratum.adapters.journal_reader import open_journal_readonly
+from stratum.adapters.lifecycle_timers import open_lifecycle_timers
 from stratum.adapters.master_keys import has_plain_copies, load_keyring, prepare_keys
 from stratum.adapters.metered_remote import MeteredRemote
 from stratum.adapters.record_codec import decode_record, encode_record
@@ -51,6 +52,8 @@ from stratum.app.datapath import REMOTE_MAGIC, DataPath
 from stratum.app.deliveries import Deliveries
 from stratum.app.identities import Identities, open_identities
 from stratum.app.journal_copies import JournalCopies
+from stratum.app.lifecycle import LifecycleWorker, make_lifecycle
+from stratum.app.locks import Locks
 from stratum.app.objects import Objects
 from stratum.app.recovery import Recovered, claim_disks, settle_staged
 from stratum.app.scrubber import Scrubber
@@ -89,6 +92,7 @@ class Stratum:
     objects: Objects
     uploads: Uploads
     tiering: TieringServices
+    lifecycle: LifecycleWorker
     metrics: Metrics
     scrubber: Scrubber
     copies: JournalCopies
@@ -163,6 +167,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         open_journal(config.journal, now_ms) as journal,
         open_access_log(config.access_log) as access_log,
         _own_cold_tier(config, journal, announce, meter) as remote,
+        open_lifecycle_timers(config.lifecycle_timers) as timers,
         open_codec(workers=_workers(config), buffers=config.buffers) as codec,
         trio.open_nursery() as background,
         AsyncExitStack() as opened,
@@ -195,10 +200,8 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         uploads = Uploads(journal, datapath, objects, tiering.accesses, new_id, now_ms, *hashing)
         told = open_deliveries(config, journal, objects, new_id, now_ms)
         deliveries = await opened.enter_async_context(told)
-        for disk in (each for members in disks.values() for each in members):
-            background.start_soon(disk.run)
-        for loop in (*tiering.loops(), *deliveries.loops()):
-            await background.start(loop)
+        lifecycle = make_lifecycle(journal, timers, tiering, rules, new_id, now_ms)
+        await _start(background, disks, (*tiering.loops(), lifecycle.run, *deliveries.loops()))
         yield Stratum(
             config,
             journal,
@@ -208,12 +211,24 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             objects,
             uploads,
             tiering,
+            lifecycle,
             metrics,
             Scrubber(journal, disks, codec, decode_record, config.profile),
             copies,
             deliveries,
         )
         background.cancel_scope.cancel()
+
+
+async def _start(
+    background: trio.Nursery,
+    disks: Mapping[Tier, Sequence[DirectoryDisk]],
+    loops: Sequence[Callable[..., Awaitable[None]]],
+) -> None:
+    for disk in (each for members in disks.values() for each in members):
+        background.start_soon(disk.run)
+    for loop in loops:
+        await background.start(loop)
 
 
 @asynccontextmanager
@@ -339,8 +354,11 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     add_identity_commands(control, identities, access, now_ms)
     add_tiering_commands(control, stratum.tiering.undo, access, now_ms)
     forms = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
+    locks = Locks(stratum.buckets, stratum.objects, now_ms)
     told = stratum.deliveries.notifications
-    table = handler_table(stratum.buckets, stratum.objects, stratum.uploads, forms, told)
+    table = handler_table(
+        stratum.buckets, stratum.objects, stratum.uploads, forms, told, locks, stratum.lifecycle
+    )
     return Front(
         table,
         access,

@@ -21,8 +21,6 @@ from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_copy_sour
 from stratum.domain.encryption import NO_WISH, CustomerKey, EncryptionWish
 from stratum.domain.errors import (
     InsufficientShards,
-    InvalidArgument,
-    InvalidPartNumber,
     InvalidRequest,
     RemoteFailed,
     StratumError,
@@ -32,6 +30,7 @@ from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, VolumeId
 from stratum.domain.object import (
     PUT_SIZE_MAX_BYTES,
+    CheckVersion,
     Deletion,
     Target,
     change_version,
@@ -42,6 +41,7 @@ from stratum.domain.object import (
     new_version_id,
     require_version,
 )
+from stratum.domain.parts import resolve
 from stratum.domain.ranges import ByteRange, Span
 from stratum.domain.volume import Extent, Metadata, ObjectVersion, ShardRecord
 from stratum.ports import Buffer, ByteSource, Journal, NewId, NowMs
@@ -96,8 +96,8 @@ class Objects:
         """Store an object. Returns when it would survive a power cut. `attributes` are the
         version's; by default it is just the caller's.
 
-        Raises NoSuchBucket, PreconditionFailed, InsufficientDisks, what Sealing.begin and Payload
-        raise. Refusals that don't depend on the bytes come before the first byte is read.
+        Raises NoSuchBucket, PreconditionFailed, InsufficientDisks, what `check_asked`, Sealing and
+        Payload raise. Refusals that don't depend on the bytes come before the first byte is read.
         """
         found = check_put(self._journal.catalog, bucket, key, conditions)
         sealed = self.sealing.begin(found.settings.encryption, wish, bucket, key)
@@ -106,7 +106,8 @@ class Objects:
         volume_id = VolumeId(self._new_id())
         version_id = new_version_id(found, volume_id)
         created_at_ms = self._now_ms()
-        own = body.described(attributes or VersionAttributes(caller.id, caller.name))
+        asked = attributes or VersionAttributes(caller.id, caller.name)
+        own = body.described(asked.born_in(found.settings.object_lock, created_at_ms))
 
         def describe(extent: Extent) -> ShardRecord:
             return ShardRecord(
@@ -199,8 +200,15 @@ class Objects:
 
     async def delete(self, caller: Caller, target: Target) -> Deletion:
         """Delete what the target names, or hide it behind a delete marker where the bucket has
-        versioning; nothing there is no error. Raises NoSuchBucket, PreconditionFailed."""
-        decide = partial(delete_version, target=target, marker_id=self._new_id(), by=caller)
+        versioning; nothing there is no error. Raises NoSuchBucket, PreconditionFailed,
+        AccessDenied."""
+        decide = partial(
+            delete_version,
+            target=target,
+            marker_id=self._new_id(),
+            by=caller,
+            now_ms=self._now_ms(),
+        )
         recorded = await self._journal.transact(decide, by=caller.name)
         events = [each.event for each in recorded]
         for event in events:
@@ -237,17 +245,22 @@ class Objects:
         version_id: str | None,
         attribute: str,
         value: VersionAttributes,
-    ) -> None:
-        """Change one attribute of a version. Raises what `require_version` raises."""
+        check: CheckVersion | None = None,
+    ) -> ObjectVersion:
+        """Change one attribute of a version; `check` sees the exact state. Returns the version as
+        it was. Raises what `require_version` and `check` raise."""
+        version = require_version(self._journal.catalog, bucket, key, version_id)
         decide = partial(
             change_version,
             bucket=bucket,
             key=key,
-            version_id=version_id,
+            version_id=version.version_id,
             attribute=attribute,
             value=value,
+            check=check,
         )
         await self._journal.transact(decide, by=caller.name)
+        return version
 
     # -- reading --------------------------------------------------------------------------------
     def head(
@@ -352,28 +365,6 @@ class Objects:
             return catalog.list_versions(bucket, request)
 
         return await self._journal.query(question)
-
-
-def resolve(version: ObjectVersion, asked: ByteRange | None, part_number: int | None) -> Span:
-    """Which bytes are meant. Raises InvalidRange, InvalidArgument."""
-    if part_number is not None:
-        if asked is not None:
-            raise InvalidArgument("Cannot specify both Range header and partNumber query parameter")
-        return _part_span(version, part_number)
-    if asked is None:
-        return Span(0, version.size_bytes)
-    return asked.resolve(version.size_bytes)
-
-
-def _part_span(version: ObjectVersion, number: int) -> Span:
-    begin = 0
-    for part in version.parts:
-        if part.number == number:
-            return Span(begin, begin + part.size_bytes)
-        begin += part.size_bytes
-    if not version.parts and number == 1:
-        return Span(0, version.size_bytes)
-    raise InvalidPartNumber("The requested partnumber is not satisfiable")
 
 
 def as_version(committed: VersionCommitted, at_ms: int) -> ObjectVersion:

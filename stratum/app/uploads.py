@@ -28,6 +28,7 @@ from stratum.domain.events import PartStored, UploadStarted, VersionCommitted
 from stratum.domain.listing import ListRequest, Page
 from stratum.domain.names import BucketName, Caller, ExtentId, ObjectKey, Tier, UploadId, VolumeId
 from stratum.domain.object import check_put, new_version_id
+from stratum.domain.object_lock import with_default
 from stratum.domain.ranges import ByteRange, Span, resolve_copy_range
 from stratum.domain.upload import (
     PART_NUMBER_MAX,
@@ -85,12 +86,13 @@ class Uploads:
         self, caller: Caller, started: UploadStarted, wish: EncryptionWish = NO_WISH
     ) -> UploadStarted:
         """Begin an upload, whose parts will be encrypted as `wish` and the bucket say; returns it
-        as recorded. Raises NoSuchBucket and what Sealing.begin raises."""
+        as recorded. Raises NoSuchBucket and what `check_asked` and Sealing.begin raise."""
         bucket = require_bucket(self._journal.catalog, started.bucket)
         sealed = self._sealing.begin(bucket.settings.encryption, wish, started.bucket, started.key)
         encryption = sealed.encryption if sealed else None
         started = replace(started, attributes=replace(started.attributes, encryption=encryption))
-        await self._journal.transact(partial(start_upload, started=started), by=caller.name)
+        decide = partial(start_upload, started=started, now_ms=self._now_ms())
+        await self._journal.transact(decide, by=caller.name)
         return started
 
     def new_upload_id(self) -> UploadId:
@@ -217,6 +219,10 @@ class Uploads:
         volume_id = VolumeId(self._new_id())
         version_id = new_version_id(found, volume_id)
         copy_id = ExtentId(volume_id)
+        # A default retention counts from now on, not from when the upload was begun.
+        asked = upload.attributes.protection
+        locked = with_default(asked, found.settings.object_lock, self._now_ms())
+        upload = replace(upload, attributes=upload.attributes.protected(locked))
         manifest = await self._stage_manifest(upload, volume_id, version_id, assembly)
         committed = VersionCommitted(
             volume_id=volume_id,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from stratum.domain.acl import Acl
 from stratum.domain.encryption import Encryption
+from stratum.domain.object_lock import ObjectLock, Protection, Retention, check_asked, with_default
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,26 @@ class VersionAttributes:
     """None: the owner alone."""
     encryption: Encryption | None = None
     """None: its bytes are stored as they are."""
+    retention: Retention | None = None
+    legal_hold: bool | None = None
+    """None: nobody ever said."""
+    storage_class: str = ""
+    """The class asked for or moved to; empty: the tiering policy decides where it lies."""
+
+    @property
+    def protection(self) -> Protection:
+        """What object lock says of the version."""
+        return Protection(self.retention, self.legal_hold)
+
+    def born_in(self, lock: ObjectLock | None, now_ms: int) -> VersionAttributes:
+        """Those of a version written now to a bucket with this lock, which may have a default.
+        Raises what `check_asked` raises."""
+        check_asked(self.protection, lock, now_ms)
+        return self.protected(with_default(self.protection, lock, now_ms))
+
+    def protected(self, protection: Protection) -> VersionAttributes:
+        """These attributes with another protection."""
+        return replace(self, retention=protection.retention, legal_hold=protection.legal_hold)
 
     def changed(self, attribute: str, value: VersionAttributes) -> VersionAttributes:
         """These attributes with `attribute` taken from `value`. One this version of the program

@@ -122,6 +122,17 @@ class Lifecycle:
     """Smaller objects stay, unless their rule filters by size."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """A transition as its rule says it, for the record of a decision."""
+
+    rule: str
+    storage_class: str
+    days: int | None = None
+    date_ms: int | None = None
+    noncurrent: bool = False
+
+
 def check_lifecycle(rules: Sequence[Rule]) -> None:
     """Raises InvalidArgument or InvalidRequest, with Amazon's words."""
     if len(rules) > RULES_MAX:

@@ -20,6 +20,7 @@ from stratum.domain.lifecycle import (
     Expiration,
     Lifecycle,
     Rule,
+    Step,
     Transition,
 )
 
@@ -38,6 +39,8 @@ class Entry:
     size_bytes: int = 0
     tags: Mapping[str, str] = field(default_factory=dict)
     storage_class: str = WATERFALL[0]
+    protected_until_ms: int | None = 0
+    """Object lock: not deleted for good before; None: while a legal hold is on."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,12 @@ class Expire:
 class Change:
     """Change to another storage class."""
 
-    rule: str
+    step: Step
     due_at_ms: int
-    storage_class: str
+
+    @property
+    def storage_class(self) -> str:
+        return self.step.storage_class
 
 
 Action = Expire | Change
@@ -94,12 +100,13 @@ class Clock:
         return -(-exact_ms // self.day_ms) * self.day_ms
 
 
-def positions(entries: Iterable[Entry]) -> Iterator[tuple[Entry, Position]]:
-    """All entries of one key, newest first, with their positions."""
+def positions(
+    entries: Iterable[Entry], newer: Entry | None = None, noncurrent: int = 0
+) -> Iterator[tuple[Entry, Position]]:
+    """Entries of one key, newest first, with their positions: all of them, or those that come
+    after `newer` and `noncurrent` noncurrent versions."""
     rest = iter(entries)
     entry = next(rest, None)
-    newer: Entry | None = None
-    noncurrent = 0
     while entry is not None:
         following = next(rest, None)
         if newer is None:
@@ -120,7 +127,7 @@ def judge(
     versioned: bool = False,
 ) -> Verdict:
     """What the rules say of one version. `versioned`: whether the expiration of a current version
-    leaves a delete marker. A protected version is for the caller to leave alone."""
+    leaves a delete marker."""
     found = [
         action
         for rule in lifecycle.rules
@@ -195,16 +202,18 @@ def _actions(
             yield Expire(rule.id, _due_ms(rule.expiration, entry.modified_at_ms, clock))
         for step in rule.transitions if may_move else ():
             if _is_colder(step.storage_class, entry):
-                due_at_ms = _due_ms(step, entry.modified_at_ms, clock)
-                yield Change(rule.id, due_at_ms, step.storage_class)
+                taken = Step(rule.id, step.storage_class, step.days, step.date_ms)
+                yield Change(taken, _due_ms(step, entry.modified_at_ms, clock))
         return
     since_ms = position.noncurrent_since_ms
     end = rule.noncurrent_expiration
-    if end is not None and position.newer_noncurrent >= end.keep:
-        yield Expire(rule.id, clock.due_ms(since_ms, end.days))
+    protected_until_ms = entry.protected_until_ms
+    if end is not None and position.newer_noncurrent >= end.keep and protected_until_ms is not None:
+        yield Expire(rule.id, max(clock.due_ms(since_ms, end.days), protected_until_ms))
     for later in rule.noncurrent_transitions if may_move else ():
         if position.newer_noncurrent >= later.keep and _is_colder(later.storage_class, entry):
-            yield Change(rule.id, clock.due_ms(since_ms, later.days), later.storage_class)
+            taken = Step(rule.id, later.storage_class, later.days, noncurrent=True)
+            yield Change(taken, clock.due_ms(since_ms, later.days))
 
 
 def _due_ms(action: Expiration | Transition, since_ms: int, clock: Clock) -> int:

@@ -8,14 +8,15 @@ key's one `null` version.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from stratum.domain.attributes import VersionAttributes
 from stratum.domain.bucket import require_bucket
 from stratum.domain.catalog import Bucket, Catalog, Namespace
-from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_write
+from stratum.domain.conditions import NO_CONDITIONS, Conditions, check_delete, check_write
 from stratum.domain.errors import (
+    Conflict,
     DeleteMarkerNamed,
     KeyDeleted,
     NoSuchKey,
@@ -30,12 +31,16 @@ from stratum.domain.events import (
     VersionRemoved,
 )
 from stratum.domain.names import BucketName, Caller, ObjectKey, VolumeId
+from stratum.domain.object_lock import check_removal
 from stratum.domain.settings import Versioning
 from stratum.domain.volume import NULL_VERSION, DeleteMarker, ObjectVersion
 
 OBJECT_SIZE_MAX_BYTES = 5 * 1024**4
 PUT_SIZE_MAX_BYTES = 5 * 1024**3
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+
+CheckVersion = Callable[[Bucket, ObjectVersion], None]
+"""Raises if a version's new attribute contradicts the state."""
 
 OVERWRITTEN = "overwritten"
 DELETED = "deleted"
@@ -49,6 +54,8 @@ class Target:
     key: ObjectKey
     conditions: Conditions = NO_CONDITIONS
     version_id: str | None = None
+    bypass: bool = False
+    """The caller wants to, and may, delete what is locked in GOVERNANCE mode."""
 
 
 @dataclass(frozen=True)
@@ -113,36 +120,47 @@ def commit_version(
     """Make a durable volume the key's current version. Of versions with the id `null` there is
     one: the one before is removed with it.
 
-    Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on a missing object).
+    Raises NoSuchBucket, PreconditionFailed, NoSuchKey (If-Match on a missing object); Conflict if
+    object lock, and versioning with it, was enabled after the write began.
     """
     bucket = require_bucket(catalog, committed.bucket)
     current = catalog.version(committed.bucket, committed.key)
     check_write(conditions, current.etag if current else None)
     if committed.version_id != NULL_VERSION:
         return [committed]
+    if bucket.settings.object_lock is not None:
+        raise Conflict("Object lock was enabled while the object was written. Please try again.")
     return [*_without_null(catalog, bucket, committed.key, current), committed]
 
 
 def delete_version(
-    catalog: Catalog, *, target: Target, marker_id: str, by: Caller
+    catalog: Catalog,
+    *,
+    target: Target,
+    marker_id: str,
+    by: Caller,
+    now_ms: int,
+    reason: str = DELETED,
 ) -> Sequence[Event]:
     """Delete the version a target names. Without an id: in a bucket with versioning make a delete
     marker (`marker_id` is its id), otherwise delete the object. What isn't there is no error, as
-    in S3. Raises NoSuchBucket, PreconditionFailed.
+    in S3, whatever the conditions. Raises NoSuchBucket, PreconditionFailed; AccessDenied for a
+    version that is locked.
     """
     bucket = require_bucket(catalog, target.bucket)
-    current = catalog.version(target.bucket, target.key)
     if target.version_id is not None:
         found = catalog.version_by_id(target.bucket, target.key, target.version_id)
-        if target.conditions:
-            etag = found.etag if isinstance(found, ObjectVersion) else None
-            check_write(target.conditions, etag)
-        return [removal(found, DELETED)] if found else []
+        _check_deletion(target.conditions, found)
+        if isinstance(found, ObjectVersion):
+            check_removal(found.attributes.protection, now_ms, bypass=target.bypass)
+        return [removal(found, reason)] if found else []
+    current = catalog.version(target.bucket, target.key)
     if target.conditions:
-        check_write(target.conditions, current.etag if current else None)
+        marker = catalog.delete_marker(target.bucket, target.key)
+        _check_deletion(target.conditions, current or marker)
     versioning = bucket.settings.versioning
     if versioning is None:
-        return [removal(current, DELETED)] if current else []
+        return [removal(current, reason)] if current else []
     if versioning is Versioning.ENABLED:
         return [_marker(target, marker_id, marker_id, by)]
     return [
@@ -169,10 +187,13 @@ def change_version(
     version_id: str | None,
     attribute: str,
     value: VersionAttributes,
+    check: CheckVersion | None = None,
 ) -> Sequence[VersionChanged]:
     """Change one attribute of a version. No event if it is so already. Raises what
-    `require_version` raises."""
+    `require_version` and `check` raise."""
     version = require_version(catalog, bucket, key, version_id)
+    if check is not None:
+        check(require_bucket(catalog, bucket), version)
     if version.attributes.changed(attribute, value) == version.attributes:
         return []
     only = VersionAttributes().changed(attribute, value)
@@ -187,6 +208,13 @@ def removal(
     if isinstance(version, DeleteMarker):
         return DeleteMarkerRemoved(version.marker_id, *where)
     return VersionRemoved(version.volume_id, *where)
+
+
+def _check_deletion(conditions: Conditions, found: ObjectVersion | DeleteMarker | None) -> None:
+    if isinstance(found, ObjectVersion):
+        check_delete(conditions, found.etag, found.size_bytes, found.modified_at_ms)
+    elif found is not None:
+        check_delete(conditions, "", 0, found.modified_at_ms)
 
 
 def _without_null(

@@ -44,7 +44,7 @@ class VersionRemoved:
     key: ObjectKey
     version_id: str
     reason: str
-    """`deleted` or `overwritten`."""
+    """`deleted`, `overwritten` or `lifecycle rule ID`."""
 
     @property
     def stream(self) -> str:
@@ -98,7 +98,7 @@ class DeleteMarkerRemoved:
     key: ObjectKey
     version_id: str
     reason: str
-    """`deleted` or `overwritten`."""
+    """As in `VersionRemoved`."""
 
     @property
     def stream(self) -> str:
@@ -164,6 +164,8 @@ class UploadCompleted:
 class UploadAborted:
     TOPIC: ClassVar[str] = "UploadAborted.1"
     upload_id: UploadId
+    reason: str = ""
+    """Empty if a client asked for it, or its bucket was deleted; else the lifecycle rule."""
 
     @property
     def stream(self) -> str:

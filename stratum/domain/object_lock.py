@@ -102,8 +102,8 @@ def require_lock(lock: ObjectLock | None) -> ObjectLock:
     return lock
 
 
-def protect_new(asked: Protection, lock: ObjectLock | None, now_ms: int) -> Protection:
-    """What protects a new version: what its writer asked for, else the bucket's default.
+def check_asked(asked: Protection, lock: ObjectLock | None, now_ms: int) -> None:
+    """Whether a new version may have what its writer asks for.
 
     Raises InvalidRequest if locks aren't enabled there; InvalidArgument for a date in the past.
     """
@@ -111,8 +111,11 @@ def protect_new(asked: Protection, lock: ObjectLock | None, now_ms: int) -> Prot
         require_lock(lock)
     if asked.retention is not None:
         check_future(asked.retention, now_ms)
-        return asked
-    if lock is None or lock.default is None:
+
+
+def with_default(asked: Protection, lock: ObjectLock | None, now_ms: int) -> Protection:
+    """What protects a version written now: what was asked for, else the bucket's default."""
+    if asked.retention is not None or lock is None or lock.default is None:
         return asked
     retention = Retention(lock.default.mode, now_ms + lock.default.length_ms)
     return Protection(retention, asked.legal_hold)

@@ -14,7 +14,9 @@ from stratum.domain.acl import Acl
 from stratum.domain.bucket_logging import LoggingConfiguration
 from stratum.domain.cors import CorsConfiguration
 from stratum.domain.encryption import EncryptionConfiguration
+from stratum.domain.lifecycle import Lifecycle
 from stratum.domain.notification import NotificationConfiguration
+from stratum.domain.object_lock import ObjectLock
 from stratum.domain.ownership import BucketPolicy, ObjectOwnership, PublicAccessBlock
 from stratum.domain.request_payment import Payer
 from stratum.domain.website import WebsiteConfiguration
@@ -42,6 +44,10 @@ class BucketSettings:
     ownership: ObjectOwnership | None = None
     public_access_block: PublicAccessBlock | None = None
     encryption: EncryptionConfiguration | None = None
+    tags: dict[str, str] | None = None
+    object_lock: ObjectLock | None = None
+    """That there is one means that locks are enabled: it is never removed."""
+    lifecycle: Lifecycle | None = None
 
     def changed(self, setting: str, value: BucketSettings) -> BucketSettings:
         """These settings with `setting` taken from `value`. A setting this version of the program

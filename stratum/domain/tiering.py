@@ -16,6 +16,7 @@ from stratum.domain import wording
 from stratum.domain.hazard import DAY_S
 from stratum.domain.hazard_plan import Kind, recorded_plan
 from stratum.domain.hazard_schedule import octave_of
+from stratum.domain.lifecycle import Step
 from stratum.domain.names import Tier
 from stratum.domain.pin import Pin
 from stratum.domain.pricing import BYTES_PER_GB, PriceList
@@ -27,6 +28,8 @@ UNDO = "undo.1"
 """Policy name of a move that takes another one back, because somebody asked for that."""
 PINNED = "pinned.1"
 """Policy name of a move to the tier that somebody pinned the key or its prefix to."""
+LIFECYCLE = "lifecycle.1"
+"""Policy name of a move by a bucket's lifecycle rule."""
 PINNED_LOOK_DAYS = 7.0
 """How often a pinned volume is looked at, so that it finds its pin removed whatever crashed."""
 
@@ -57,6 +60,8 @@ class Decision:
     vectors: tuple[tuple[int, ...], ...] = ()
     """What the hazard table had counted of such objects: of all, of the habit, and so on down to
     the object's cell (see `hazard`)."""
+    step: Step | None = None
+    """The transition of a lifecycle rule, as the rule said then."""
 
 
 @dataclass(frozen=True)
@@ -222,12 +227,46 @@ def derive_again(
     """
     if decision.policy in (MANUAL, UNDO):
         return decision
+    if decision.policy == LIFECYCLE:
+        return by_rule(decision.source, decision.target, decision.step, decision.facts, prices)
     facts = facts_of(decision, prices)
     if decision.policy == PINNED:
         verdict = obey(pins[decision.facts["pin_seq"]], facts, prices, 0)
     else:
         verdict = policies[decision.policy].decide(facts, prices, 0)
     return verdict.decision if isinstance(verdict, Move) else None
+
+
+def by_rule(
+    source: Tier, target: Tier, step: Step | None, facts: Mapping[str, float], prices: PriceList
+) -> Decision | None:
+    """The decision that a lifecycle rule makes; None if its time hasn't come.
+
+    `facts`: size_gb, counted_days (since the version was written or became noncurrent), now_ms
+    day_s. Raises KeyError for one that is missing.
+    """
+    if step is None:
+        raise KeyError("step")
+    counted, day_s = facts["counted_days"], facts["day_s"]
+    since = "noncurrent for" if step.noncurrent else "written"
+    ago = "" if step.noncurrent else " ago"
+    if step.date_ms is not None:
+        has_come = facts["now_ms"] >= step.date_ms
+        when = f"from {wording.moment(step.date_ms)[:10]} on"
+    else:
+        has_come = counted >= (step.days or 0)
+        when = f"after {wording.duration(float(step.days or 0), day_s)}"
+    if not has_come:
+        return None
+    sentence = (
+        f"{wording.size(facts['size_gb'])} in {source}, {since}"
+        f" {wording.duration(counted, day_s)}{ago}: {source} → {target}, because lifecycle rule"
+        f" {step.rule} moves {'noncurrent versions' if step.noncurrent else 'objects'} to"
+        f" {step.storage_class} {when}"
+    )
+    return Decision(
+        source, target, LIFECYCLE, sentence, prices.version(), dict(facts), numbers={}, step=step
+    )
 
 
 def by_hand(facts: Facts, target: Tier, who: str, why: str, prices: PriceList) -> Decision:

@@ -42,6 +42,7 @@ from stratum.domain.events import (
 )
 from stratum.domain.names import BucketName, ObjectKey, UploadId
 from stratum.domain.object import OBJECT_SIZE_MAX_BYTES, commit_version
+from stratum.domain.object_lock import check_asked
 from stratum.domain.volume import CompletedPart, Part, Upload
 
 PART_NUMBER_MAX = 10_000
@@ -106,9 +107,13 @@ def require_upload(
     return upload
 
 
-def start_upload(catalog: Catalog, *, started: UploadStarted) -> Sequence[UploadStarted]:
-    """Raises NoSuchBucket."""
-    require_bucket(catalog, started.bucket)
+def start_upload(
+    catalog: Catalog, *, started: UploadStarted, now_ms: int
+) -> Sequence[UploadStarted]:
+    """Raises NoSuchBucket; InvalidRequest and InvalidArgument if the version to be can't be locked
+    so."""
+    bucket = require_bucket(catalog, started.bucket)
+    check_asked(started.attributes.protection, bucket.settings.object_lock, now_ms)
     return [started]
 
 

@@ -12,6 +12,7 @@ from stratum.domain.lifecycle import (
     NoncurrentExpiration,
     NoncurrentTransition,
     Rule,
+    Step,
     Transition,
 )
 from stratum.domain.lifecycle_schedule import (
@@ -141,6 +142,24 @@ def test_positions_count_versions_and_not_markers():
     assert list(positions([])) == []
 
 
+def test_a_locked_version_stays_until_its_lock_ends():
+    lifecycle = rules({"noncurrent_expiration": NoncurrentExpiration(1)})
+    old = Position(noncurrent_since_ms=NOON_MS)
+    locked = version(protected_until_ms=days(7) + 5)
+    assert judge(lifecycle, "k", locked, old, Clock(days(6))) == Verdict(None, days(7) + 5)
+    assert judge(lifecycle, "k", locked, old, Clock(days(8))).action == Expire("r", days(7) + 5)
+    held = version(protected_until_ms=None)
+    assert judge(lifecycle, "k", held, old, Clock(days(99))) == NOTHING
+
+
+def test_positions_go_on_where_a_page_ended():
+    history = [version(days(number)) for number in range(9, 0, -1)]
+    whole = list(positions(history))
+    entry, position = whole[3]
+    rest = list(positions(history[4:], entry, position.newer_noncurrent + 1))
+    assert rest == whole[4:]
+
+
 # -- delete markers -----------------------------------------------------------------------------
 ALONE = Position(alone=True)
 
@@ -176,6 +195,7 @@ def test_noncurrent_markers_go_with_noncurrent_versions_and_never_move():
 
 
 # -- transitions --------------------------------------------------------------------------------
+TO_IA, TO_GLACIER = Step("r", "STANDARD_IA", 1), Step("r", "GLACIER", 5)
 HOPS = rules({"transitions": (Transition("STANDARD_IA", 1), Transition("GLACIER", 5))})
 
 
@@ -183,13 +203,13 @@ HOPS = rules({"transitions": (Transition("STANDARD_IA", 1), Transition("GLACIER"
     ("storage_class", "now_ms", "verdict"),
     [
         ("STANDARD", NOON_MS, Verdict(None, days(2))),
-        ("STANDARD", days(2), Verdict(Change("r", days(2), "STANDARD_IA"), days(6))),
+        ("STANDARD", days(2), Verdict(Change(TO_IA, days(2)), days(6))),
         ("STANDARD_IA", days(2), Verdict(None, days(6))),
-        ("STANDARD_IA", days(6), Verdict(Change("r", days(6), "GLACIER"), 0)),
-        ("STANDARD", days(6), Verdict(Change("r", days(6), "GLACIER"), 0)),
+        ("STANDARD_IA", days(6), Verdict(Change(TO_GLACIER, days(6)), 0)),
+        ("STANDARD", days(6), Verdict(Change(TO_GLACIER, days(6)), 0)),
         ("GLACIER", days(6), NOTHING),
         ("DEEP_ARCHIVE", days(6), NOTHING),
-        ("REDUCED_REDUNDANCY", days(2), Verdict(Change("r", days(2), "STANDARD_IA"), days(6))),
+        ("REDUCED_REDUNDANCY", days(2), Verdict(Change(TO_IA, days(2)), days(6))),
     ],
 )
 def test_several_hops_down_the_waterfall_and_never_up(storage_class, now_ms, verdict):
@@ -203,7 +223,7 @@ def test_noncurrent_versions_have_hops_of_their_own():
     assert judge(lifecycle, "k", version(), kept, Clock(days(9))) == NOTHING
     moving = replace(kept, newer_noncurrent=1)
     change = judge(lifecycle, "k", version(), moving, Clock(days(9))).action
-    assert change == Change("r", days(2), "GLACIER")
+    assert change == Change(Step("r", "GLACIER", 1, noncurrent=True), days(2))
 
 
 def test_the_colder_class_wins():
@@ -211,7 +231,7 @@ def test_the_colder_class_wins():
         {"id": "a", "transitions": (Transition("GLACIER", 1),)},
         {"id": "b", "transitions": (Transition("STANDARD_IA", 1),)},
     )
-    assert judge(both, "k", version(), CURRENT, Clock(days(9))).action.rule == "a"
+    assert judge(both, "k", version(), CURRENT, Clock(days(9))).action.step.rule == "a"
 
 
 def test_deletion_wins_over_a_move_and_a_move_over_a_delete_marker():
@@ -219,7 +239,7 @@ def test_deletion_wins_over_a_move_and_a_move_over_a_delete_marker():
     clock = Clock(days(9))
     assert isinstance(judge(both, "k", version(), CURRENT, clock).action, Expire)
     moved_first = judge(both, "k", version(), CURRENT, clock, versioned=True)
-    assert moved_first == Verdict(Change("r", days(2), "GLACIER"), clock.now_ms)
+    assert moved_first == Verdict(Change(Step("r", "GLACIER", 1), days(2)), clock.now_ms)
     then = judge(both, "k", version(storage_class="GLACIER"), CURRENT, clock, versioned=True)
     assert isinstance(then.action, Expire)
 

@@ -18,11 +18,18 @@ from stratum.domain.object_lock import (
     ObjectLock,
     Protection,
     Retention,
+    check_asked,
     check_change,
     check_removal,
     default_retention,
-    protect_new,
+    with_default,
 )
+
+
+def protect_new(asked, lock, now_ms):
+    check_asked(asked, lock, now_ms)
+    return with_default(asked, lock, now_ms)
+
 
 GOVERNANCE, COMPLIANCE = LockMode
 NOW_MS = 1_790_000_000_000

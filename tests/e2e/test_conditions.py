@@ -1,7 +1,7 @@
 """Conditional requests through boto3."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
@@ -132,3 +132,69 @@ def test_counting_with_if_match_loses_no_increment(s3, bucket):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add_five, range(4)))
     assert s3.get_object(Bucket=bucket, Key="counter")["Body"].read() == b"20"
+
+
+# -- deletions ----------------------------------------------------------------------------------
+LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (lambda stored: {"IfMatch": stored["ETag"]}, {"IfMatch": OTHER_ETAG}),
+        (lambda stored: {"IfMatchSize": stored["ContentLength"]}, {"IfMatchSize": 9999}),
+        (
+            lambda stored: {"IfMatchLastModifiedTime": stored["LastModified"]},
+            {"IfMatchLastModifiedTime": LONG_AGO},
+        ),
+    ],
+    ids=["etag", "size", "time"],
+)
+@pytest.mark.parametrize("versioning", [False, True])
+def test_a_deletion_happens_if_its_condition_holds(s3, bucket, right, wrong, versioning):
+    if versioning:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ids = {"Bucket": bucket, "Key": "k"}
+    s3.delete_object(**ids, **wrong)  # what isn't there is deleted whatever the condition
+    if versioning:
+        marker = s3.list_object_versions(Bucket=bucket)["DeleteMarkers"][0]["VersionId"]
+        s3.delete_object(**ids, VersionId=marker)
+    s3.put_object(**ids, Body=b"1")
+    stored = s3.head_object(**ids)
+    with refused("PreconditionFailed", 412):
+        s3.delete_object(**ids, **wrong)
+    assert s3.head_object(**ids)["ETag"] == stored["ETag"]
+    s3.delete_object(**ids, **right(stored))
+    with refused("404", 404):
+        s3.head_object(**ids)
+    if versioning:  # a delete marker is there
+        with refused("PreconditionFailed", 412):
+            s3.delete_object(**ids, **wrong)
+
+
+def test_conditions_on_a_version_and_on_each_of_many(s3, bucket):
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old = s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"22")
+    this = {"Key": "k", "VersionId": old["VersionId"]}
+    with refused("PreconditionFailed", 412):
+        s3.delete_object(Bucket=bucket, **this, IfMatchSize=2)
+    asked = [{**this, "ETag": OTHER_ETAG}, {**this, "Size": 2}, {**this, "Size": 1}]
+    answers = [s3.delete_objects(Bucket=bucket, Delete={"Objects": [each]}) for each in asked]
+    codes = [[error["Code"] for error in answer.get("Errors", [])] for answer in answers]
+    assert codes == [["PreconditionFailed"], ["PreconditionFailed"], []]
+    assert answers[2]["Deleted"] == [this]
+    assert [each["Size"] for each in s3.list_object_versions(Bucket=bucket)["Versions"]] == [2]
+
+
+def test_of_many_conditional_deletions_of_one_object_one_writer_wins(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    etag = s3.head_object(Bucket=bucket, Key="k")["ETag"]
+
+    def replace_it(number):
+        return outcome(s3.put_object, Bucket=bucket, Key="k", Body=bytes([number]), IfMatch=etag)
+
+    with ThreadPoolExecutor(8) as pool:
+        deleted = pool.submit(outcome, s3.delete_object, Bucket=bucket, Key="k", IfMatch=etag)
+        replaced = list(pool.map(replace_it, range(8)))
+    assert [*replaced, deleted.result()].count("") == 1

@@ -12,6 +12,8 @@ from stratum.adapters.s3.headers import (
     content_md5,
     copy_range,
     copy_source,
+    delete_conditions,
+    enables_lock,
     refuse_unsupported,
     replaces_metadata,
     storage_class,
@@ -184,14 +186,8 @@ def test_headers_that_ask_for_nothing_special(headers):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"x-amz-object-lock-mode": "GOVERNANCE"},
-        {"x-amz-object-lock-legal-hold": "OFF"},
-        {"x-amz-bucket-object-lock-enabled": "true"},
-        {"x-amz-tagging": "a=b"},
-        {"x-amz-tagging-directive": "REPLACE"},
         {"x-amz-website-redirect-location": "/"},
         {"x-amz-write-offset-bytes": "5"},
-        {"x-amz-if-match-size": "5"},
     ],
 )
 def test_headers_that_ask_for_what_is_not_there(headers):
@@ -199,3 +195,38 @@ def test_headers_that_ask_for_what_is_not_there(headers):
         refuse_unsupported(headers)
     assert (error.value.code, error.value.status) == ("NotImplemented", 501)
     assert error.value.fields["Header"] in headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "asked"),
+    [
+        ({}, Conditions()),
+        ({"if-match": '"a"'}, Conditions(if_match=EntityTags(strong=frozenset({"a"})))),
+        ({"x-amz-if-match-size": "5"}, Conditions(if_match_size_bytes=5)),
+        (
+            {"x-amz-if-match-last-modified-time": "Thu, 01 Jan 1970 00:00:09 GMT"},
+            Conditions(if_match_modified_ms=9000),
+        ),
+        (
+            {"x-amz-if-match-last-modified-time": "1970-01-01T00:00:09Z"},
+            Conditions(if_match_modified_ms=9000),
+        ),
+        ({"if-none-match": "*"}, Conditions()),
+    ],
+)
+def test_conditions_of_a_deletion(headers, asked):
+    assert delete_conditions(headers) == asked
+
+
+@pytest.mark.parametrize("name", ["x-amz-if-match-size", "x-amz-if-match-last-modified-time"])
+def test_conditions_of_a_deletion_that_are_none(name):
+    assert code(delete_conditions, {name: "x"}) == "InvalidArgument"
+
+
+def test_object_lock_of_a_new_bucket():
+    name = "x-amz-bucket-object-lock-enabled"
+    assert enables_lock({name: "true"})
+    assert enables_lock({name: "True"})
+    assert not enables_lock({name: "false"})
+    assert not enables_lock({})
+    assert code(enables_lock, {name: "yes"}) == "InvalidArgument"

@@ -26,7 +26,7 @@ def rule(*, chosen="<Filter/>", actions=AFTER_A_DAY, status=STATUS, name="<ID>r<
 
 
 def parse(body):
-    return parse_lifecycle(body, lambda: "made")
+    return parse_lifecycle(body)
 
 
 def only(body):
@@ -73,8 +73,12 @@ def test_what_is_rendered_is_parsed_again():
 
 
 def test_a_rule_without_an_id_gets_one():
-    assert only(rule(name="")).id == "made"
-    assert only(rule(name="<ID/>")).id == "made"
+    made = only(rule(name="")).id
+    assert made
+    assert only(rule(name="<ID/>")).id == made
+    nameless = f"<Rule><Filter/>{STATUS}{AFTER_A_DAY}</Rule>"
+    first, second = parse(configuration(nameless * 2))
+    assert first.id == made != second.id
 
 
 @pytest.mark.parametrize(

@@ -152,9 +152,21 @@ def test_deletes_that_make_no_sense(content):
     assert code(parse_delete, delete(content)) == "MalformedXML"
 
 
-def test_conditions_of_directory_buckets():
-    content = "<Object><Key>a</Key><Size>5</Size></Object>"
-    assert code(parse_delete, delete(content)) == "NotImplemented"
+def test_conditions_of_a_deletion():
+    content = (
+        "<Object><Key>a</Key><Size>5</Size></Object>"
+        "<Object><Key>b</Key><LastModifiedTime>1970-01-01T00:00:09Z</LastModifiedTime></Object>"
+        "<Object><Key>c</Key>"
+        "<LastModifiedTime>Thu, 01 Jan 1970 00:00:09 GMT</LastModifiedTime></Object>"
+    )
+    assert [entry.conditions for entry in parse_delete(delete(content)).entries] == [
+        Conditions(if_match_size_bytes=5),
+        Conditions(if_match_modified_ms=9000),
+        Conditions(if_match_modified_ms=9000),
+    ]
+    for bad in ("<Size>x</Size>", "<LastModifiedTime>x</LastModifiedTime>"):
+        body = delete(f"<Object><Key>a</Key>{bad}</Object>")
+        assert code(parse_delete, body) == "MalformedXML"
 
 
 # -- CompleteMultipartUpload --------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from stratum.adapters.s3.dates import parse_http_date
+from stratum.adapters.s3.dates import parse_http_date, parse_iso_date
 from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.request import Headers, decode_utf8
 from stratum.domain.conditions import Conditions, EntityTags
@@ -43,20 +43,14 @@ TIER_STORAGE_CLASSES = {
 }
 """What we call our tiers in answers: all of them can be read at once, as these classes can."""
 
-UNSUPPORTED_PREFIXES = ("x-amz-object-lock-",)
 UNSUPPORTED_HEADERS = {
-    "x-amz-if-match-last-modified-time",
-    "x-amz-if-match-size",
     "x-amz-mfa",
     "x-amz-object-annotation-directive",
     "x-amz-rename-source",
-    "x-amz-tagging",
     "x-amz-write-offset-bytes",
 }
 UNSUPPORTED_UNLESS = {
     "x-amz-bucket-namespace": ("global",),
-    "x-amz-bucket-object-lock-enabled": ("false",),
-    "x-amz-tagging-directive": ("COPY",),
 }
 """Headers that change nothing with these values."""
 
@@ -78,11 +72,7 @@ def refuse_unsupported(headers: Headers) -> None:
         if not name.startswith("x-amz-"):
             continue
         allowed: Sequence[str] = UNSUPPORTED_UNLESS.get(name, (value,))
-        if (
-            name in UNSUPPORTED_HEADERS
-            or name.startswith(UNSUPPORTED_PREFIXES)
-            or value not in allowed
-        ):
+        if name in UNSUPPORTED_HEADERS or value not in allowed:
             raise _not_implemented(name)
 
 
@@ -99,6 +89,45 @@ def conditions(headers: Headers, prefix: str = "") -> Conditions:
         if_unmodified_since_ms=_date_ms(headers.get(f"{prefix}if-unmodified-since")),
         if_range=_if_range(headers.get(f"{prefix}if-range")),
     )
+
+
+def enables_lock(headers: Headers) -> bool:
+    """Whether a new bucket is to have object lock; raise InvalidArgument."""
+    name = "x-amz-bucket-object-lock-enabled"
+    wish = headers.get(name, "false").lower()
+    if wish not in ("true", "false"):
+        raise InvalidArgument("Object lock is enabled with true or false", name, wish[:100])
+    return wish == "true"
+
+
+def delete_conditions(headers: Headers) -> Conditions:
+    """If-Match and x-amz-if-match-size, -last-modified-time; raise InvalidArgument."""
+    return Conditions(
+        if_match=_entity_tags(headers.get("if-match")),
+        if_match_size_bytes=_size(headers),
+        if_match_modified_ms=_modified_ms(headers),
+    )
+
+
+def _size(headers: Headers) -> int | None:
+    text = headers.get("x-amz-if-match-size")
+    if text is None:
+        return None
+    if not _LENGTH(text):
+        raise InvalidArgument("The size is not a number", "x-amz-if-match-size", text[:100])
+    return int(text)
+
+
+def _modified_ms(headers: Headers) -> int | None:
+    name = "x-amz-if-match-last-modified-time"
+    text = headers.get(name)
+    if text is None:
+        return None
+    unix_s = parse_http_date(text)
+    at_ms = parse_iso_date(text) if unix_s is None else unix_s * 1000
+    if at_ms is None:
+        raise InvalidArgument("The time is not a date", name, text[:100])
+    return at_ms
 
 
 def byte_range(headers: Headers) -> ByteRange | None:

@@ -5,7 +5,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfigurat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
 
 from stratum.adapters.s3.dates import format_iso_date, parse_iso_date
 from stratum.adapters.s3.errors import S3Error
@@ -26,9 +28,12 @@ from stratum.domain.lifecycle import (
 )
 from stratum.domain.tags import check_tag
 
+RULE_ID_LENGTH = 32
+"""Of the ids made here, in hexadecimal digits."""
 
-def parse_lifecycle(body: bytes, new_id: Callable[[], str]) -> tuple[Rule, ...]:
-    """Parse LifecycleConfiguration; a rule without an ID gets one.
+
+def parse_lifecycle(body: bytes) -> tuple[Rule, ...]:
+    """Parse LifecycleConfiguration; a rule without an ID gets one, made of what it says.
 
     Amazon takes one criterion in `Filter` and several in `And`; here a filter with several of them
     is taken for what it says, that all must hold. Raises S3Error MalformedXML; InvalidArgument,
@@ -38,7 +43,7 @@ def parse_lifecycle(body: bytes, new_id: Callable[[], str]) -> tuple[Rule, ...]:
     elements = list(root.all("Rule"))
     if not 1 <= len(elements) <= RULES_MAX:
         raise S3Error("MalformedXML")
-    rules = tuple(_rule(each, new_id) for each in elements)
+    rules = tuple(_named(_rule(each), number) for number, each in enumerate(elements))
     check_lifecycle(rules)
     return rules
 
@@ -48,7 +53,14 @@ def render_lifecycle(lifecycle: Lifecycle) -> bytes:
     return document("LifecycleConfiguration", *(_render_rule(rule) for rule in lifecycle.rules))
 
 
-def _rule(root: Element, new_id: Callable[[], str]) -> Rule:
+def _named(rule: Rule, number: int) -> Rule:
+    if rule.id:
+        return rule
+    digest = hashlib.sha256(f"{number} {rule}".encode()).hexdigest()
+    return replace(rule, id=digest[:RULE_ID_LENGTH])
+
+
+def _rule(root: Element) -> Rule:
     status, prefix = root.one("Status"), root.one("Prefix")
     filters = list(root.all("Filter"))
     # A rule says what it is for in exactly one way.
@@ -58,7 +70,7 @@ def _rule(root: Element, new_id: Callable[[], str]) -> Rule:
     noncurrent = root.only("NoncurrentVersionExpiration")
     abortion = root.only("AbortIncompleteMultipartUpload")
     return Rule(
-        id=root.one("ID") or new_id(),
+        id=root.one("ID") or "",
         enabled=status == "Enabled",
         filter=_filter(filters[0]) if filters else Filter(prefix or ""),
         expiration=_expiration(expiration) if expiration else None,

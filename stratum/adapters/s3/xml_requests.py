@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
+from stratum.adapters.s3.dates import parse_http_date, parse_iso_date
 from stratum.adapters.s3.errors import S3Error
 from stratum.domain.checksums import Checksum, ChecksumAlgorithm, parse_checksum
 from stratum.domain.conditions import NO_CONDITIONS, Conditions, EntityTags
@@ -208,12 +209,24 @@ def _delete_entry(element: Element) -> DeleteEntry:
     key = element.one("Key")
     if not key:
         raise S3Error("MalformedXML")
-    etag, modified, size = (element.one(name) for name in ("ETag", "LastModifiedTime", "Size"))
-    if modified is not None or size is not None:
-        # Amazon takes these for directory buckets only.
-        raise S3Error("NotImplemented", fields={"Element": "LastModifiedTime, Size"})
-    conditions = Conditions(if_match=EntityTags.parse(etag)) if etag else NO_CONDITIONS
+    etag = element.one("ETag")
+    conditions = Conditions(
+        if_match=EntityTags.parse(etag) if etag else None,
+        if_match_size_bytes=element.integer("Size"),
+        if_match_modified_ms=_modified_ms(element),
+    )
     return DeleteEntry(key, element.one("VersionId") or None, conditions)
+
+
+def _modified_ms(element: Element) -> int | None:
+    text = element.one("LastModifiedTime")
+    if text is None:
+        return None
+    unix_s = parse_http_date(text)  # as SDKs send it
+    at_ms = parse_iso_date(text) if unix_s is None else unix_s * 1000
+    if at_ms is None:
+        raise S3Error("MalformedXML")
+    return at_ms
 
 
 def _named_part(element: Element) -> NamedPart:

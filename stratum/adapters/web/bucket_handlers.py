@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stratum.adapters.s3 import headers as s3_headers
 from stratum.adapters.s3.acl_headers import asked_acl
 from stratum.adapters.s3.queries import buckets_query, objects_query, versions_query
@@ -18,10 +20,12 @@ from stratum.adapters.web.payloads import document
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
 from stratum.domain.acl import private
+from stratum.domain.bucket_lock import check_versioning
 from stratum.domain.errors import InvalidArgument
 from stratum.domain.granting import bucket_acl, check_ownership
+from stratum.domain.object_lock import ObjectLock
 from stratum.domain.ownership import NO_BLOCK, ObjectOwnership
-from stratum.domain.settings import BucketSettings
+from stratum.domain.settings import BucketSettings, Versioning
 
 
 class BucketHandlers:
@@ -42,13 +46,16 @@ class BucketHandlers:
         return xml(render_buckets(request.caller, page, prefix=query.prefix, truncated=more))
 
     async def create(self, request: S3Request) -> S3Response:
-        s3_headers.refuse_unsupported(request.head.headers)
+        headers = request.head.headers
+        s3_headers.refuse_unsupported(headers)
         region = parse_create_bucket(await document(request, XML_LENGTH_MAX_BYTES))
         if region not in (None, "", self._buckets.region):
             raise InvalidArgument(
                 f"This server is in region {self._buckets.region}", "LocationConstraint", region
             )
         settings = self._initial_settings(request)
+        if s3_headers.enables_lock(headers):
+            settings = replace(settings, versioning=Versioning.ENABLED, object_lock=ObjectLock())
         await self._buckets.create(request.caller, request.bucket, settings)
         return S3Response(200, {"location": f"/{request.bucket}"})
 
@@ -99,6 +106,10 @@ class BucketHandlers:
         s3_headers.refuse_unsupported(request.head.headers)
         status = parse_versioning(await document(request, XML_LENGTH_MAX_BYTES))
         await self._buckets.configure(
-            request.caller, request.bucket, "versioning", BucketSettings(versioning=status)
+            request.caller,
+            request.bucket,
+            "versioning",
+            BucketSettings(versioning=status),
+            check_versioning(status),
         )
         return S3Response(200)

@@ -11,11 +11,16 @@ from stratum.adapters.web.cors_handlers import CorsHandlers
 from stratum.adapters.web.delivery_handlers import DeliveryHandlers
 from stratum.adapters.web.encryption_handlers import EncryptionHandlers
 from stratum.adapters.web.front import Handler
+from stratum.adapters.web.lifecycle_handlers import LifecycleHandlers
+from stratum.adapters.web.lock_handlers import LockHandlers
 from stratum.adapters.web.object_handlers import ObjectHandlers
 from stratum.adapters.web.post_handlers import FormSigners, PostHandlers
+from stratum.adapters.web.tagging_handlers import TaggingHandlers
 from stratum.adapters.web.upload_handlers import UploadHandlers
 from stratum.adapters.web.website_handlers import WebsiteHandlers
 from stratum.app.buckets import Buckets
+from stratum.app.lifecycle import LifecycleWorker
+from stratum.app.locks import Locks
 from stratum.app.notifications import Notifications
 from stratum.app.objects import Objects
 from stratum.app.uploads import Uploads
@@ -27,11 +32,18 @@ def handler_table(
     uploads: Uploads,
     signers: FormSigners,
     notifications: Notifications,
+    locks: Locks,
+    lifecycle: LifecycleWorker,
 ) -> Mapping[Operation, Handler]:
     """Operation to handler; an operation that isn't here answers 501 NotImplemented."""
     return {
         **_storing(buckets, objects, uploads, signers),
         **_configuring(buckets, objects, notifications),
+        **_properties(
+            TaggingHandlers(buckets, objects),
+            LockHandlers(buckets, objects, locks),
+            LifecycleHandlers(buckets, lifecycle),
+        ),
     }
 
 
@@ -55,6 +67,7 @@ def _storing(
         Operation.LIST_OBJECTS_V2: of_buckets.list_objects,
         Operation.GET_OBJECT: of_objects.get,
         Operation.HEAD_OBJECT: of_objects.head,
+        Operation.GET_OBJECT_ATTRIBUTES: of_objects.attributes,
         Operation.PUT_OBJECT: of_objects.put,
         Operation.COPY_OBJECT: of_objects.copy,
         Operation.DELETE_OBJECT: of_objects.delete,
@@ -110,4 +123,26 @@ def _configuring(
         Operation.GET_PUBLIC_ACCESS_BLOCK: of_access.get_public_access_block,
         Operation.PUT_PUBLIC_ACCESS_BLOCK: of_access.put_public_access_block,
         Operation.DELETE_PUBLIC_ACCESS_BLOCK: of_access.delete_public_access_block,
+    }
+
+
+def _properties(
+    of_tags: TaggingHandlers, of_locks: LockHandlers, of_lifecycle: LifecycleHandlers
+) -> Mapping[Operation, Handler]:
+    return {
+        Operation.GET_OBJECT_TAGGING: of_tags.get_object,
+        Operation.PUT_OBJECT_TAGGING: of_tags.put_object,
+        Operation.DELETE_OBJECT_TAGGING: of_tags.delete_object,
+        Operation.GET_BUCKET_TAGGING: of_tags.get_bucket,
+        Operation.PUT_BUCKET_TAGGING: of_tags.put_bucket,
+        Operation.DELETE_BUCKET_TAGGING: of_tags.delete_bucket,
+        Operation.GET_OBJECT_LOCK_CONFIGURATION: of_locks.get_configuration,
+        Operation.PUT_OBJECT_LOCK_CONFIGURATION: of_locks.put_configuration,
+        Operation.GET_OBJECT_RETENTION: of_locks.get_retention,
+        Operation.PUT_OBJECT_RETENTION: of_locks.put_retention,
+        Operation.GET_OBJECT_LEGAL_HOLD: of_locks.get_legal_hold,
+        Operation.PUT_OBJECT_LEGAL_HOLD: of_locks.put_legal_hold,
+        Operation.GET_BUCKET_LIFECYCLE_CONFIGURATION: of_lifecycle.get,
+        Operation.PUT_BUCKET_LIFECYCLE_CONFIGURATION: of_lifecycle.put,
+        Operation.DELETE_BUCKET_LIFECYCLE: of_lifecycle.delete,
     }

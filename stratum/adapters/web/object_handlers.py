@@ -15,7 +15,9 @@ from stratum.adapters.s3.metadata import (
     object_metadata,
     response_overrides,
 )
+from stratum.adapters.s3.object_attributes import attributes_query, render_attributes
 from stratum.adapters.s3.queries import part_number
+from stratum.adapters.s3.xml_object_lock import bypasses_governance
 from stratum.adapters.s3.xml_requests import XML_LENGTH_MAX_BYTES, DeleteEntry, parse_delete
 from stratum.adapters.s3.xml_responses import (
     DeletedEntry,
@@ -23,18 +25,29 @@ from stratum.adapters.s3.xml_responses import (
     render_deleted,
     render_object_copied,
 )
+from stratum.adapters.s3.xml_tagging import replaces_tags
 from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document, stated_payload
+from stratum.adapters.web.version_headers import (
+    asked_attributes,
+    attribute_headers,
+    expires_header,
+    new_version_header,
+    version_header,
+)
 from stratum.app.buckets import Buckets
-from stratum.app.objects import Objects, resolve
+from stratum.app.objects import Objects
 from stratum.domain.conditions import Conditions, range_applies
 from stratum.domain.encryption import CustomerKey
 from stratum.domain.errors import StratumError
-from stratum.domain.names import BucketName, Tier, object_key
+from stratum.domain.names import Tier, object_key
 from stratum.domain.notification import EventName, ObjectChange
 from stratum.domain.object import Target
+from stratum.domain.parts import resolve
 from stratum.domain.ranges import ByteRange, Span
-from stratum.domain.volume import NULL_VERSION, ObjectVersion
+from stratum.domain.volume import ObjectVersion
+
+BYPASS_ACTION = "s3:BypassGovernanceRetention"
 
 
 class ObjectHandlers:
@@ -64,11 +77,21 @@ class ObjectHandlers:
         span = resolve(version, asked, number)
         return S3Response(*self._described(request, version, span, asked, number))
 
+    async def attributes(self, request: S3Request) -> S3Response:
+        query = attributes_query(request.head.headers)
+        version = self._objects.head(request.bucket, request.key, version_id=request.version_id)
+        headers = {
+            "last-modified": format_http_date(version.modified_at_ms // 1000),
+            **version_header(self._buckets.get(version.bucket), version),
+        }
+        storage_class = TIER_STORAGE_CLASSES[version.tier]
+        return xml(render_attributes(version, query, storage_class), headers)
+
     async def put(self, request: S3Request) -> S3Response:
         headers = request.head.headers
         _check_wishes(request)
-        attributes = request.new_attributes()
         wish = encryption.encryption_wish(headers)
+        attributes = asked_attributes(request)
         source, stated = stated_payload(request)
         version = await self._objects.put(
             request.caller,
@@ -95,6 +118,7 @@ class ObjectHandlers:
             source.version_id,
             s3_headers.conditions(headers, COPY_SOURCE_PREFIX),
         )
+        tags = None if replaces_tags(headers) else original.attributes.tags
         version = await self._objects.copy(
             request.caller,
             original,
@@ -102,20 +126,28 @@ class ObjectHandlers:
             object_metadata(headers) if replaces else copied_metadata(original.metadata, headers),
             checksums.requested_algorithm(headers),
             s3_headers.conditions(headers),
-            request.new_attributes(),
+            asked_attributes(request, tags),
+            changed=tags is None,
             wish=wish,
             source_key=encryption.customer_key(headers, encryption.SOURCE_CUSTOMER),
         )
         result = render_object_copied(version.etag, version.modified_at_ms, version.checksums)
         answer = self.stored_headers(version, wish.customer_key)
         del answer["etag"]  # it is in the document
-        if self._has_versioning(source.bucket):
+        from_bucket = self._buckets.get(source.bucket)
+        if from_bucket.settings.versioning is not None:
             answer["x-amz-copy-source-version-id"] = original.version_id
         return xml(result, answer)
 
     async def delete(self, request: S3Request) -> S3Response:
-        conditions = s3_headers.conditions(request.head.headers)
-        target = Target(request.bucket, request.key, conditions, request.version_id)
+        headers = request.head.headers
+        target = Target(
+            request.bucket,
+            request.key,
+            s3_headers.delete_conditions(headers),
+            request.version_id,
+            bypasses_governance(headers),
+        )
         done = await self._objects.delete(request.caller, target)
         answer = {"x-amz-version-id": done.version_id} if done.version_id is not None else {}
         if done.marker:
@@ -124,13 +156,16 @@ class ObjectHandlers:
 
     async def delete_many(self, request: S3Request) -> S3Response:
         asked = parse_delete(await document(request, XML_LENGTH_MAX_BYTES))
+        bypass = bypasses_governance(request.head.headers)
         failed: list[FailedEntry] = []
         targets: list[tuple[DeleteEntry, Target]] = []
         for entry in asked.entries:
             try:
                 key = object_key(entry.key)
                 request.authorize("s3:DeleteObject", request.bucket, key, entry.version_id)
-                target = Target(request.bucket, key, entry.conditions, entry.version_id)
+                if bypass:
+                    request.authorize(BYPASS_ACTION, request.bucket, key, entry.version_id)
+                target = Target(request.bucket, key, entry.conditions, entry.version_id, bypass)
                 targets.append((entry, target))
             except StratumError as error:
                 failed.append(FailedEntry(entry.key, error, entry.version_id))
@@ -163,11 +198,13 @@ class ObjectHandlers:
         self, version: ObjectVersion, customer_key: CustomerKey | None = None
     ) -> dict[str, str]:
         """What a client learns of the object it has just stored."""
+        bucket = self._buckets.get(version.bucket)
         return {
             "etag": f'"{version.etag}"',
             **checksums.checksum_headers(version.checksums),
             **encryption.encryption_headers(version.attributes.encryption, customer_key),
             **new_version_header(version),
+            **expires_header(bucket, version),
             "x-stratum-volume-id": version.volume_id,
         }
 
@@ -180,13 +217,15 @@ class ObjectHandlers:
         number: int | None,
     ) -> tuple[int, dict[str, str]]:
         """Status and headers of a GET or HEAD."""
+        bucket = self._buckets.get(version.bucket)
         headers = {
             **metadata_headers(version.metadata),
             "accept-ranges": "bytes",
             "content-length": str(span.length),
             "etag": f'"{version.etag}"',
             "last-modified": format_http_date(version.modified_at_ms // 1000),
-            **self._version_header(version),
+            **version_header(bucket, version),
+            **attribute_headers(bucket, version),
             "x-stratum-tier": version.tier.value,
             "x-stratum-volume-id": version.volume_id,
             **response_overrides(request.query, anonymous=request.asked.who.is_anonymous),
@@ -204,15 +243,6 @@ class ObjectHandlers:
         if is_partial and span.length:
             headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{version.size_bytes}"
         return (206 if is_partial else 200), headers
-
-    def _version_header(self, version: ObjectVersion) -> dict[str, str]:
-        if not self._has_versioning(version.bucket):
-            return {}
-        return {"x-amz-version-id": version.version_id}
-
-    def _has_versioning(self, bucket: BucketName) -> bool:
-        """Whether versioning was ever switched on: only then do clients hear of versions."""
-        return self._buckets.get(bucket).settings.versioning is not None
 
 
 def _asked(request: S3Request) -> tuple[ByteRange | None, int | None]:
@@ -239,9 +269,3 @@ def _checksum_headers(version: ObjectVersion, number: int | None) -> dict[str, s
             part.checksum for part in version.parts if part.number == number and part.checksum
         )
     return checksums.checksum_headers(sent)
-
-
-def new_version_header(version: ObjectVersion) -> dict[str, str]:
-    """The id of a version just written. Amazon S3 does not name the `null` version here, not even
-    where versioning is suspended; in answers to reads it does."""
-    return {} if version.version_id == NULL_VERSION else {"x-amz-version-id": version.version_id}

@@ -17,8 +17,12 @@ from stratum.adapters.s3.xml_responses import (
     render_upload_started,
 )
 from stratum.adapters.web.messages import S3Request, S3Response, xml
-from stratum.adapters.web.object_handlers import new_version_header
 from stratum.adapters.web.payloads import document, stated_payload
+from stratum.adapters.web.version_headers import (
+    asked_attributes,
+    expires_header,
+    new_version_header,
+)
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
 from stratum.app.uploads import Uploads
@@ -47,7 +51,7 @@ class UploadHandlers:
             metadata=object_metadata(headers),
             checksum_algorithm=wanted[0] if wanted else None,
             checksum_type=wanted[1] if wanted else None,
-            attributes=request.new_attributes(),
+            attributes=asked_attributes(request),
         )
         wish = encryption.encryption_wish(headers)
         started = await self._uploads.start(request.caller, started, wish)
@@ -112,11 +116,13 @@ class UploadHandlers:
             conditions=s3_headers.conditions(headers),
             customer_key=customer_key,
         )
+        found = self._buckets.get(version.bucket)
         answer = {
             "x-stratum-volume-id": version.volume_id,
             **encryption.encryption_headers(version.attributes.encryption, customer_key),
+            **new_version_header(version),
+            **expires_header(found, version),
         }
-        answer |= new_version_header(version)
         location = f"http://{headers.get('host', '')}{request.head.raw_path.decode('latin-1')}"
         return xml(
             render_upload_completed(
