@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 
 from stratum import compose
@@ -26,6 +27,7 @@ from stratum.adapters.identity import root_credentials
 from stratum.adapters.journal_reader import JournalReader, open_journal_readonly
 from stratum.adapters.price_file import load_prices
 from stratum.adapters.rebuild import Difference, opened_catalog
+from stratum.adapters.text_file import text_file
 from stratum.adapters.web.limits import ConnectionLimits
 from stratum.adapters.web.server import serve_http
 from stratum.app import audit as auditing
@@ -35,9 +37,11 @@ from stratum.app.anchors import archive_findings
 from stratum.app.config import Config
 from stratum.app.journal_mirror import archive_status
 from stratum.app.rederive import rederive
+from stratum.app.upkeep import pass_state
 from stratum.compose_copies import archives
+from stratum.compose_disks import open_disks
 from stratum.compose_tiering import make_learning, tiering_rules
-from stratum.domain.errors import InvalidArgument, JournalCorrupt
+from stratum.domain.errors import InvalidArgument, JournalCorrupt, StratumError
 from stratum.domain.names import BucketName, ObjectKey, bucket_name, object_key
 from stratum.domain.policies import RULES
 from stratum.ports import RemoteStore
@@ -95,18 +99,7 @@ async def _stop_on_signal(
 
 
 async def status(config: Config, options: argparse.Namespace) -> int:
-    async with open_journal_readonly(config.journal) as journal, _remote(config) as remote:
-        copies = [await archive_status(each) for each in archives(config, remote)]
-        key = open_anchor_key(config.anchor_key, create=False)
-        state = await reporting.status(
-            journal,
-            compose.open_disks(config),
-            remote,
-            config.profile,
-            copies,
-            key.public if key else b"",
-            reporting.tiering_limits(config, load_prices(config.prices, config.patience)),
-        )
+    state = await _status_of_server(config) or await _status_alone(config)
     if options.format == "json":
         _print_json({**asdict(state), "server": server_url(config.data)})
     else:
@@ -114,6 +107,36 @@ async def status(config: Config, options: argparse.Namespace) -> int:
         print(f"server: {server_url(config.data) or 'not running'}")
     healthy = not any(disk.state != "online" for tier in state.tiers for disk in tier.disks)
     return 0 if healthy else EXIT_FINDINGS
+
+
+async def _status_of_server(config: Config) -> reporting.Status | None:
+    """What the running server says, which knows more of its disks; None if it can't be asked."""
+    if server_url(config.data) is None:
+        return None
+    try:
+        root = root_credentials(config.data, os.environ, create=False)
+        document = await trio.to_thread.run_sync(
+            lambda: call_server(config.data, root, config.region, "GET", "/_stratum/api/status", {})
+        )
+        return msgspec.convert(document, reporting.Status)
+    except (StratumError, msgspec.ValidationError):
+        return None
+
+
+async def _status_alone(config: Config) -> reporting.Status:
+    async with open_journal_readonly(config.journal) as journal, _remote(config) as remote:
+        copies = [await archive_status(each) for each in archives(config, remote)]
+        key = open_anchor_key(config.anchor_key, create=False)
+        return await reporting.status(
+            journal,
+            open_disks(config),
+            remote,
+            config.profile,
+            copies,
+            key.public if key else b"",
+            reporting.tiering_limits(config, load_prices(config.prices, config.patience)),
+            scrub=pass_state(text_file(config.scrub_state)[0]()),
+        )
 
 
 async def explain(config: Config, options: argparse.Namespace) -> int:
@@ -173,7 +196,7 @@ async def _verify(
     async with _remote(config) as remote:
         verifier = auditing.Verifier(
             journal,
-            compose.open_disks(config),
+            open_disks(config),
             remote,
             differences,
         )

@@ -19,7 +19,6 @@ import trio
 from awscrt.checksums import crc64nvme
 
 from stratum.adapters.access_log import open_access_log
-from stratum.adapters.disk import DirectoryDisk
 from stratum.adapters.identity import RandomMint, RootCredentials, uuid7_source
 from stratum.adapters.identity_store import open_identity_store
 from stratum.adapters.journal import open_journal
@@ -27,7 +26,7 @@ from stratum.adapters.journal_reader import open_journal_readonly
 from stratum.adapters.lifecycle_timers import open_lifecycle_timers
 from stratum.adapters.master_keys import has_plain_copies, load_keyring, prepare_keys
 from stratum.adapters.metered_remote import MeteredRemote
-from stratum.adapters.record_codec import decode_record, encode_record
+from stratum.adapters.record_codec import decode_record
 from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
 from stratum.adapters.s3_client import Credentials
@@ -48,8 +47,10 @@ from stratum.adapters.web.websites import Websites
 from stratum.adapters.workers import open_codec
 from stratum.app.buckets import Buckets
 from stratum.app.config import Config
-from stratum.app.datapath import REMOTE_MAGIC, DataPath
+from stratum.app.crew import Crew
+from stratum.app.datapath import REMOTE_MAGIC
 from stratum.app.deliveries import Deliveries
+from stratum.app.disk_services import DiskServices, watched
 from stratum.app.identities import Identities, open_identities
 from stratum.app.journal_copies import JournalCopies
 from stratum.app.lifecycle import LifecycleWorker, make_lifecycle
@@ -63,12 +64,12 @@ from stratum.app.tiering_services import TieringServices, adopt_prices, make_tie
 from stratum.app.uploads import Uploads
 from stratum.compose_copies import open_copies
 from stratum.compose_deliveries import open_deliveries
+from stratum.compose_disks import keep_disks, make_datapath, open_disks
 from stratum.compose_encryption import make_sealing
 from stratum.compose_tiering import make_learning, tiering_rules
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
 from stratum.domain.object import require_version
-from stratum.domain.volume import Extent
-from stratum.ports import Codec, Journal, RemoteStore, ShardStore
+from stratum.ports import Journal, RemoteStore, ShardStore
 
 log = logging.getLogger("stratum")
 
@@ -97,15 +98,7 @@ class Stratum:
     scrubber: Scrubber
     copies: JournalCopies
     deliveries: Deliveries
-
-
-def open_disks(config: Config, *, own: bool = False) -> dict[Tier, list[DirectoryDisk]]:
-    """The disks of the local tiers; nothing touches them yet. Who holds the journal owns them."""
-    index_folder = config.shard_indexes
-    return {
-        tier: [DirectoryDisk(p, index_folder=index_folder, observer=not own) for p in paths]
-        for tier, paths in config.disks.items()
-    }
+    disk_services: DiskServices
 
 
 @asynccontextmanager
@@ -161,7 +154,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
     new_id = uuid7_source(now_ms)
     metrics = Metrics()
     meter = RemoteMeter()
-    disks = open_disks(config, own=True)
+    disks = watched(open_disks(config, own=True))
     rules = tiering_rules(config)
     async with (
         open_journal(config.journal, now_ms) as journal,
@@ -178,7 +171,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         _report_start(absent, await settle_staged(journal, disks, decode_record))
         await adopt_prices(journal, rules.prices)
 
-        datapath = _make_datapath(config, disks, remote, codec, metrics)
+        datapath = make_datapath(config, disks, remote, codec, metrics, Crew(background))
         tiering = make_tiering(
             config,
             journal,
@@ -201,7 +194,9 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         told = open_deliveries(config, journal, objects, new_id, now_ms)
         deliveries = await opened.enter_async_context(told)
         lifecycle = make_lifecycle(journal, timers, tiering, rules, new_id, now_ms)
-        await _start(background, disks, (*tiering.loops(), lifecycle.run, *deliveries.loops()))
+        await _start(background, (*tiering.loops(), lifecycle.run, *deliveries.loops()))
+        scrubber = Scrubber(journal, disks, codec, decode_record, config.profile)
+        services = await keep_disks(config, background, journal, disks, scrubber, now_ms)
         yield Stratum(
             config,
             journal,
@@ -213,20 +208,15 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             tiering,
             lifecycle,
             metrics,
-            Scrubber(journal, disks, codec, decode_record, config.profile),
+            scrubber,
             copies,
             deliveries,
+            services,
         )
         background.cancel_scope.cancel()
 
 
-async def _start(
-    background: trio.Nursery,
-    disks: Mapping[Tier, Sequence[DirectoryDisk]],
-    loops: Sequence[Callable[..., Awaitable[None]]],
-) -> None:
-    for disk in (each for members in disks.values() for each in members):
-        background.start_soon(disk.run)
+async def _start(background: trio.Nursery, loops: Sequence[Callable[..., Awaitable[None]]]) -> None:
     for loop in loops:
         await background.start(loop)
 
@@ -246,30 +236,6 @@ async def open_scrubber(config: Config, *, repair: bool) -> AsyncIterator[tuple[
                 background.start_soon(disk.run)
             yield journal, Scrubber(journal, disks, codec, decode_record, config.profile)
             background.cancel_scope.cancel()
-
-
-def _make_datapath(
-    config: Config,
-    disks: Mapping[Tier, Sequence[ShardStore]],
-    remote: RemoteStore | None,
-    codec: Codec,
-    metrics: Metrics,
-) -> DataPath:
-    def on_damage(tier: Tier, extent: Extent, index: int, reason: str) -> None:
-        log.warning("shard %d of %s in %s: %s", index, extent.id, tier, reason)
-        metrics.damage(tier)
-
-    return DataPath(
-        disks,
-        remote,
-        codec,
-        encode_record,
-        profile=config.profile,
-        write_quorum=config.write_quorum,
-        # Each holds two buffers of the pool.
-        large_writes=config.buffers // 2,
-        on_damage=on_damage,
-    )
 
 
 def _workers(config: Config) -> int:
@@ -321,6 +287,8 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         )
         spent = stratum.tiering.spending.use().cost(stratum.tiering.prices)
         stratum.metrics.tiering.set_gauges(stratum.tiering.watermarks.fullness(), spent)
+        services = stratum.disk_services
+        stratum.metrics.disks.set_gauges(services.conditions(), services.pass_state)
         return stratum.metrics.render(totals, moves, (await stratum.journal.head()).seq)
 
     async def report() -> dict[str, object]:
@@ -332,6 +300,8 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
             stratum.copies.status(),
             stratum.copies.anchors.public_key,
             tiering_limits(config, stratum.tiering.prices),
+            stratum.disk_services.conditions(),
+            stratum.disk_services.pass_state,
         )
         return asdict(state)
 

@@ -17,6 +17,7 @@ from stratum.app.config import Config
 from stratum.app.datapath import REMOTE_MAGIC
 from stratum.app.recover import Clock, Progress, Report, Restored, Store, restore_events, salvage
 from stratum.compose_copies import archives
+from stratum.compose_disks import open_disks
 from stratum.domain.anchor import RECOVERED, make_anchor
 from stratum.domain.errors import DiskFailed, InvalidArgument, RemoteFailed, Unavailable
 from stratum.domain.salvage import Defaults
@@ -65,7 +66,7 @@ async def recover_store(
 async def _store_of(config: Config) -> AsyncIterator[Store]:
     async with compose.open_remote_of(config) as remote:
         defaults = Defaults(ROOT, config.region)
-        disks = compose.open_disks(config)
+        disks = open_disks(config)
         places = archives(config, remote)
         yield Store(disks, remote, places, decode_record, REMOTE_MAGIC, defaults)
 

@@ -18,6 +18,7 @@ from stratum.app.config import Config
 from stratum.app.replacement import begin_replacement, end_replacement
 from stratum.app.scrubber import Place, Progress, Scrubber, ShardFinding
 from stratum.app.status import counted, human_bytes
+from stratum.compose_disks import open_disks
 from stratum.domain.errors import InvalidArgument, Unavailable
 
 EXIT_FINDINGS = 1
@@ -81,7 +82,7 @@ async def run_replace(config: Config, options: argparse.Namespace) -> int:
     changed = replace(config, disks={**config.disks, place.tier: tuple(paths)})
     output = _Output(options.format)
     async with compose.open_scrubber(changed, repair=True) as (journal, scrubber):
-        disk = compose.open_disks(changed, own=True)[place.tier][place.index]
+        disk = open_disks(changed, own=True)[place.tier][place.index]
         new_id = uuid7_source(compose.now_ms)
         await begin_replacement(journal, disk, place.tier, place.index, new_id)
         await _follow(scrubber, output, repair=True, only=place)

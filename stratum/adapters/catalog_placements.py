@@ -66,6 +66,11 @@ class SqlitePlacements:
             _volume(*row) for row in self._rows(f"{_VOLUME} WHERE pending IS NOT NULL ORDER BY id")
         ]
 
+    def incomplete(self, after: str = "", limit: int = 1000) -> Sequence[Volume]:
+        # Literally the index's condition: a parameter would not use it.
+        rows = self._rows(f"{_VOLUME} WHERE missing>0 AND id>? ORDER BY id LIMIT ?", (after, limit))
+        return [_volume(*row) for row in rows]
+
     def garbage(
         self, freed_before_ms: int, limit: int, after: Garbage | None = None
     ) -> Sequence[Garbage]:

@@ -63,6 +63,7 @@ SCHEMA = (
         placed_at_ms INTEGER NOT NULL, stream_version INTEGER NOT NULL, pending BLOB,
         details BLOB NOT NULL) STRICT, WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS pending_moves ON volumes(id) WHERE pending IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS incomplete ON volumes(id) WHERE missing>0",
     """CREATE TABLE IF NOT EXISTS uploads(
         bucket TEXT NOT NULL, key BLOB NOT NULL, id TEXT NOT NULL,
         started_at_ms INTEGER NOT NULL, owner_id TEXT NOT NULL, owner_name TEXT NOT NULL,

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
-from stratum.domain.errors import DiskFailed
+from stratum.domain.errors import DiskFailed, DiskFull
 from stratum.ports import Buffer
 
 PARTS_PER_WRITE_MAX = 1024
@@ -41,7 +41,8 @@ def datasync_file(fd: int, _path: str) -> None:
 def disk_failed(error: OSError, path: str) -> DiskFailed:
     """The same trouble as a StratumError that names the path and the errno."""
     code = error.errno or errno.EIO
-    return DiskFailed(f"{path}: {os.strerror(code)} ({errno.errorcode.get(code, code)})")
+    kind = DiskFull if code in (errno.ENOSPC, errno.EDQUOT) else DiskFailed
+    return kind(f"{path}: {os.strerror(code)} ({errno.errorcode.get(code, code)})")
 
 
 def write_all(fd: int, parts: Sequence[Buffer]) -> None:

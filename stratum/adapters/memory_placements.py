@@ -59,6 +59,14 @@ class MemoryPlacements:
             return self._remote_use.get(month)
         return next(reversed(self._remote_use.values()), None)
 
+    def incomplete(self, after: str = "", limit: int = 1000) -> Sequence[Volume]:
+        found = [
+            volume
+            for volume in self._volumes.values()
+            if volume.id > after and missing_shards(volume.location)
+        ]
+        return sorted(found, key=lambda volume: volume.id)[:limit]
+
     def pending_moves(self) -> Sequence[Volume]:
         pending = (volume for volume in self._volumes.values() if volume.pending is not None)
         return sorted(pending, key=lambda volume: volume.id)

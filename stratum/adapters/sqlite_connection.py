@@ -25,7 +25,14 @@ from eventsourcing.sqlite import (
     SQLiteTransaction,
 )
 
-from stratum.domain.errors import Conflict, DiskFailed, JournalCorrupt, StratumError, Unavailable
+from stratum.domain.errors import (
+    Conflict,
+    DiskFailed,
+    DiskFull,
+    JournalCorrupt,
+    StratumError,
+    Unavailable,
+)
 
 SQLITE_VERSION_MIN = (3, 37, 0)
 """STRICT tables; https://www.sqlite.org/stricttables.html"""
@@ -79,6 +86,8 @@ def meaning_of(error: Exception) -> StratumError:
         return JournalCorrupt(f"The journal's database is damaged: {error}")
     if code.startswith("SQLITE_CONSTRAINT"):
         return Conflict(f"The event contradicts one that is there already: {error}")
+    if code.startswith("SQLITE_FULL"):
+        return DiskFull(f"There is no room for the journal: {error}")
     return DiskFailed(f"The journal cannot be read or written: {error}")
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from stratum.app.encryption_config import EncryptionConfig, encryption_config, one_of
 from stratum.app.journal_copies import CopiesConfig
 from stratum.app.mover import MoveLimits
+from stratum.app.remote_config import RemoteConfig, remote_config
+from stratum.app.upkeep import UpkeepConfig
 from stratum.domain.errors import InvalidConfig
 from stratum.domain.names import Tier
 from stratum.domain.ownership import ObjectOwnership
@@ -46,8 +48,11 @@ KEYS: dict[str, tuple[Value, str]] = {
     "erasure.data": (4, "data shards of a stripe"),
     "erasure.parity": (2, "parity shards of a stripe"),
     "erasure.write_quorum": (5, "disks that must have a shard before a write is acknowledged"),
+    "erasure.reserve_bytes": (67108864, "free space below which a disk takes no more shards"),
     "erasure.buffers": (64, "stripes in memory at once, 1.5 MiB each when used"),
     "erasure.workers": (1, "processes that encode large stripes; 0: encode in the server"),
+    "scrub.days": (30.0, "how long reading all shards takes, in days; 0: only by command"),
+    "scrub.bytes_per_s": (20e6, "limit on what repairs and scrubs by themselves read"),
     "tiering.enabled": (True, "move volumes by themselves"),
     "tiering.interval_s": (60.0, "longest time between two looks at the timers"),
     "tiering.day_s": (86400.0, "how long a day lasts for tiering, in seconds"),
@@ -84,22 +89,6 @@ KEYS: dict[str, tuple[Value, str]] = {
 
 
 @dataclass(frozen=True)
-class RemoteConfig:
-    """The cold tier. `secret_access_key` never appears in logs, events or status."""
-
-    endpoint: str
-    bucket: str
-    prefix: str
-    region: str
-    access_key_id: str
-    secret_access_key: str
-    encrypt: bool = True
-
-    def __repr__(self) -> str:
-        return f"RemoteConfig({self.endpoint!r}, {self.bucket!r}, {self.prefix!r})"
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything the server is started with, checked."""
 
@@ -117,6 +106,7 @@ class Config:
     remote: RemoteConfig | None
     profile: ErasureProfile
     write_quorum: int
+    reserve_bytes: int
     buffers: int
     workers: int
     tiering_enabled: bool
@@ -133,8 +123,13 @@ class Config:
     object_ownership: ObjectOwnership
     encryption: EncryptionConfig
     journal: Path
+    upkeep: UpkeepConfig
     copies: CopiesConfig
     anchor_key: Path
+
+    @property
+    def scrub_state(self) -> Path:
+        return self.journal.with_name("scrub.json")
 
     @property
     def access_log(self) -> Path:
@@ -260,9 +255,10 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         connections_max=int(number("server.connections_max", 1, 1_000_000)),
         shutdown_grace_s=number("server.shutdown_grace_s", 0),
         disks=_all_disks(data, {tier: texts(f"tiers.{tier}.disks") for tier in LOCAL}, profile),
-        remote=_remote(values),
+        remote=remote_config(values),
         profile=profile,
         write_quorum=int(number("erasure.write_quorum", profile.data, profile.shards)),
+        reserve_bytes=int(number("erasure.reserve_bytes", 0)),
         buffers=int(number("erasure.buffers", 4, 4096)),
         workers=int(number("erasure.workers", 0, 64)),
         tiering_enabled=bool(values["tiering.enabled"]),
@@ -288,6 +284,9 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         object_ownership=_ownership(text("s3.object_ownership")),
         encryption=encryption_config(data, values),
         journal=_journal(data, url.removeprefix("sqlite:///")),
+        upkeep=UpkeepConfig(
+            days=number("scrub.days", 0), bytes_per_s=number("scrub.bytes_per_s", 1)
+        ),
         copies=CopiesConfig(
             tier=_copies_tier(text("metadata.copies")),
             interval_s=number("metadata.copy_interval_s", 0.01),
@@ -365,25 +364,3 @@ def _ownership(text: str) -> ObjectOwnership:
     except ValueError:
         allowed = ", ".join(ObjectOwnership)
         raise InvalidConfig(f"s3.object_ownership: {allowed}; not {text!r}") from None
-
-
-def _remote(values: Mapping[str, Value]) -> RemoteConfig | None:
-    fields = {
-        name: str(values[f"tiers.cold.{name}"])
-        for name in (
-            "endpoint",
-            "bucket",
-            "prefix",
-            "region",
-            "access_key_id",
-            "secret_access_key",
-        )
-    }
-    if not fields["endpoint"]:
-        return None
-    if not fields["endpoint"].startswith(("http://", "https://")):
-        raise InvalidConfig("tiers.cold.endpoint: a URL with http:// or https://")
-    for name in ("bucket", "access_key_id", "secret_access_key"):
-        if not fields[name]:
-            raise InvalidConfig(f"tiers.cold.{name}: needed with tiers.cold.endpoint")
-    return RemoteConfig(**fields, encrypt=bool(values["tiers.cold.encrypt"]))

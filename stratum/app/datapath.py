@@ -18,9 +18,11 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import trio
 
+from stratum.app.crew import Crew
 from stratum.app.extents import CLEANUP_LIMIT_S, ExtentReader, ExtentWriter
 from stratum.app.together import together
 from stratum.domain import stripes
@@ -39,6 +41,10 @@ from stratum.domain.volume import Extent, Location, RemoteObject, ShardRecord, r
 from stratum.ports import Buffer, ByteSource, Codec, RemoteStore, ShardStore, StripeBuffer
 
 REMOTE_MAGIC = b"STRATUMR"
+PUBLISH_PATIENCE_S = 2.0
+"""How long an answer waits for the slowest disks to publish; they go on by themselves."""
+DELETE_LIMIT_S = 30.0
+"""How long a deletion waits for a disk before it counts as failed."""
 REMOTE_PIECE_BYTES = 1 << 20
 """How much of a volume is in memory at once on its way to the remote tier."""
 
@@ -67,7 +73,13 @@ class DataPath:
         large_writes: int,
         on_damage: Damage,
         stripe_size_bytes: int = STRIPE_SIZE_BYTES,
+        crew: Crew | None = None,
+        on_hedge: Callable[[Tier], None] = lambda _: None,
     ) -> None:
+        """Calls to disks run in `crew`, which may go on with them when nobody waits any more.
+        `on_hedge` is told when a read asks for parity because a disk is slow."""
+        self._crew = crew or Crew()
+        self._on_hedge = on_hedge
         self._disks = disks
         self._remote = remote
         self._codec = codec
@@ -108,6 +120,7 @@ class DataPath:
             self._profile,
             self._stripe_size_bytes,
             self._quorum,
+            self._crew,
         )
         try:
             if size_bytes is not None and size_bytes < self._stripe_size_bytes:
@@ -178,7 +191,9 @@ class DataPath:
                 for index, disk in enumerate(self._disks_of(location.tier))
                 if index not in extent.missing
             ]
-            await together(*(_publisher(disk, extent.id) for disk in present))
+            jobs = {n: _publisher(disk, extent.id) for n, disk in enumerate(present)}
+            with trio.move_on_after(PUBLISH_PATIENCE_S):
+                await self._crew.round(jobs).until_all()
 
     async def discard(self, tier: Tier, copy_id: ExtentId) -> None:
         """Throw away a copy that was not committed. Never raises; bounded in time."""
@@ -187,7 +202,7 @@ class DataPath:
                 if tier is Tier.COLD:
                     await self._remote_or_fail().delete(remote_name(copy_id))
                 else:
-                    await _delete_everywhere(self._disks_of(tier), copy_id)
+                    await self._delete_everywhere(tier, copy_id)
             except StratumError as error:
                 log.warning("copy %s on %s not thrown away: %s", copy_id, tier, error)
 
@@ -200,11 +215,26 @@ class DataPath:
         failure: DiskFailed | None = None
         for extent in location.extents:
             try:
-                await _delete_everywhere(self._disks_of(location.tier), extent.id)
+                await self._delete_everywhere(location.tier, extent.id)
             except DiskFailed as error:
                 failure = failure or error
         if failure is not None:
             raise failure
+
+    async def _delete_everywhere(self, tier: Tier, name: str) -> None:
+        """Delete a shard from all disks; a failing one must not keep the others from it.
+
+        Raises a DiskFailed at the end.
+        """
+        disks = self._disks_of(tier)
+        begun = self._crew.round({n: partial(disk.delete, name) for n, disk in enumerate(disks)})
+        with trio.move_on_after(DELETE_LIMIT_S):
+            await begun.until_all()
+        for index, result in begun.results.items():
+            if not result.done:
+                raise DiskFailed(f"{disks[index].path}: no answer in {DELETE_LIMIT_S:.0f} s")
+            if result.error is not None:
+                raise result.error
 
     # -- reading --------------------------------------------------------------------------------
     def in_use(self, location: Location) -> bool:
@@ -260,6 +290,8 @@ class DataPath:
                     lambda extent, index, reason: self._on_damage(
                         location.tier, extent, index, reason
                     ),
+                    self._crew,
+                    partial(self._on_hedge, location.tier),
                 )
                 try:
                     for part in stripes.stripes_of_range(
@@ -318,28 +350,6 @@ def _publisher(disk: ShardStore, name: str) -> Callable[[], Awaitable[None]]:
             log.warning("shard %s on %s stays staged: %s", name, disk.path, error)
 
     return run
-
-
-async def _delete_everywhere(disks: Sequence[ShardStore], name: str) -> None:
-    """Delete a shard from all disks; a failing one must not keep the others from it.
-
-    Raises the first DiskFailed at the end.
-    """
-
-    def deletion(disk: ShardStore) -> Callable[[], Awaitable[DiskFailed | None]]:
-        async def run() -> DiskFailed | None:
-            try:
-                await disk.delete(name)
-            except DiskFailed as error:
-                return error
-            return None
-
-        return run
-
-    failures = await together(*(deletion(disk) for disk in disks))
-    for failure in failures:
-        if failure is not None:
-            raise failure
 
 
 async def _resumed(

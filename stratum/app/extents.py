@@ -10,17 +10,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 
+from stratum.app.crew import Crew, Round
 from stratum.app.together import together
 from stratum.domain import stripes
 from stratum.domain.errors import (
     DiskFailed,
+    DiskFull,
     InsufficientDisks,
     InsufficientShards,
     ShardCorrupt,
     ShardNotFound,
+    StorageFull,
 )
 from stratum.domain.names import ExtentId
 from stratum.domain.stripes import ErasureProfile, Preamble
@@ -29,6 +33,17 @@ from stratum.ports import Buffer, Codec, ShardReader, ShardStore, ShardWriter, S
 
 CLEANUP_LIMIT_S = 20.0
 """How long throwing away a half-written extent may hold up a request that failed."""
+
+WRITE_PATIENCE_S = 2.0
+"""How long a write waits for the slowest disks once a quorum has its shards."""
+WRITE_LIMIT_S = 30.0
+"""How long it waits for a quorum."""
+DISCARD_PATIENCE_S = 0.5
+"""How long throwing away waits for calls under way; those that hang clean up by themselves."""
+HEDGE_S = 0.25
+"""How long a read waits for a data shard before it asks for parity shards instead."""
+READ_LIMIT_S = 30.0
+"""How long it waits for enough shards of any kind."""
 
 REBUILT_PREFIX = "rebuilt-"
 
@@ -57,7 +72,10 @@ class ExtentWriter:
         profile: ErasureProfile,
         stripe_size_bytes: int,
         quorum: int,
+        crew: Crew,
     ) -> None:
+        self._crew = crew
+        self._round: Round[None] | None = None
         self._codec = codec
         self._id = extent_id
         self._stripe_size_bytes = stripe_size_bytes
@@ -98,32 +116,59 @@ class ExtentWriter:
 
     async def discard(self) -> None:
         """Throw everything away; never raises, bounded in time, works while being cancelled."""
+        busy = self._round.under_way if self._round else []
+        later = self._crew.round({index: partial(self._discard_later, index) for index in busy})
+        idle = [w for index, w in enumerate(self._writers) if index not in busy]
         with trio.move_on_after(CLEANUP_LIMIT_S, shield=True):
-            await together(*(writer.discard for writer in self._writers))
+            await together(*(writer.discard for writer in idle))
+        with trio.move_on_after(DISCARD_PATIENCE_S, shield=True):
+            await later.until_all()
+
+    async def _discard_later(self, index: int) -> None:
+        """One task at a time may use a writer: wait for the one that hangs."""
+        assert self._round is not None, "something is under way"
+        await self._round.ended(index)
+        await self._writers[index].discard()
 
     def _take(self, index: int) -> list[Buffer]:
         parts, self._pending[index] = self._pending[index], []
         return parts
 
     async def _each(self, act: Callable[[int], Awaitable[None]]) -> None:
-        async def guarded(index: int) -> None:
-            try:
-                await act(index)
-            except DiskFailed as error:
-                self._failed.add(index)
-                self._pending[index].clear()
-                log.warning("shard %d of %s not written: %s", index, self._id, error)
+        """Do it on all disks that are still in. When a quorum is done, the others get
+        WRITE_PATIENCE_S; the extent goes on without those that need longer."""
+        alive = [index for index in range(len(self._writers)) if index not in self._failed]
+        begun = self._round = self._crew.round({index: partial(act, index) for index in alive})
+        with trio.move_on_after(WRITE_LIMIT_S):
+            await begun.until(self._quorum)
+            with trio.move_on_after(WRITE_PATIENCE_S):
+                await begun.until_all()
+        full = 0
+        for index, result in begun.results.items():
+            if not result.done:
+                self._give_up(index, "it takes too long")
+                self._crew.start(self._discard_later, index)
+            elif isinstance(result.error, DiskFailed):
+                full += isinstance(result.error, DiskFull)
+                self._give_up(index, str(result.error))
                 # Nobody refers to what the disk has of it: on a full disk it would only be in
                 # the way.
                 await self._writers[index].discard()
-
-        alive = [index for index in range(len(self._writers)) if index not in self._failed]
-        await together(*(lambda index=index: guarded(index) for index in alive))
-        if len(self._writers) - len(self._failed) < self._quorum:
+            elif result.error is not None:
+                raise result.error
+        left = len(self._writers) - len(self._failed)
+        if left < self._quorum:
+            if full:
+                raise StorageFull(f"{full} of {len(self._writers)} disks are full")
             raise InsufficientDisks(
-                f"Only {len(self._writers) - len(self._failed)} of {len(self._writers)} disks "
-                f"accept data; at least {self._quorum} are needed"
+                f"Only {left} of {len(self._writers)} disks accept data; at least {self._quorum}"
+                " are needed"
             )
+
+    def _give_up(self, index: int, reason: str) -> None:
+        self._failed.add(index)
+        self._pending[index].clear()
+        log.warning("shard %d of %s not written: %s", index, self._id, reason)
 
 
 Report = Callable[[Extent, int, str], None]
@@ -140,7 +185,11 @@ class ExtentReader:
         profile: ErasureProfile,
         extent: Extent,
         report: Report,
+        crew: Crew,
+        on_hedge: Callable[[], None],
     ) -> None:
+        self._crew = crew
+        self._on_hedge = on_hedge
         self._disks = disks
         self._codec = codec
         self._profile = profile
@@ -148,15 +197,22 @@ class ExtentReader:
         self._report = report
         self._readers: dict[int, ShardReader] = {}
         self._lost: set[int] = set(extent.missing)
+        self._late: set[int] = set()
+        """Shards that were slow: the others are asked first from then on."""
+        self._busy: set[int] = set()
+        """Shards that are being read."""
+        self._closed = False
 
     def close(self) -> None:
+        self._closed = True
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()
 
     async def stripe(self, number: int) -> Sequence[memoryview]:
         """The stripe's bytes in pieces. Raises InsufficientShards."""
-        wanted = [index for index in range(self._profile.shards) if index not in self._lost]
+        avoided = self._lost | self._late
+        wanted = [index for index in range(self._profile.shards) if index not in avoided]
         if wanted[: self._profile.data] == list(range(self._profile.data)):
             wanted = wanted[: self._profile.data]
         # else all that is left: with one cell more than needed a lost one is a mere XOR away.
@@ -169,22 +225,52 @@ class ExtentReader:
 
     async def _attempt(self, number: int, wanted: Sequence[int]) -> Sequence[memoryview]:
         length = stripes.stripe_length(self._extent.size_bytes, number, self._stripe_size_bytes)
-        cells: list[Buffer | None] = [None] * self._profile.shards
-
-        async def fetch(index: int) -> None:
-            cells[index] = await self._cell(index, number)
-
-        await together(*(lambda index=index: fetch(index) for index in wanted))
+        found = await self._cells(number, wanted)
+        cells = [found.get(index) for index in range(self._profile.shards)]
         pieces, corrupt = await self._codec.decode(self._extent.id, number, length, cells)
         for index in corrupt:
             self._lose(index, f"corrupt in stripe {number}")
         return pieces
 
+    async def _cells(self, number: int, wanted: Sequence[int]) -> dict[int, Buffer]:
+        """Cells of a stripe by index: those that are wanted, or, when one takes longer than
+        HEDGE_S or can't be had, any that are enough."""
+        asked = [index for index in wanted if index not in self._busy]
+        begun = self._crew.round({index: self._fetch(index, number) for index in asked})
+        with trio.move_on_after(HEDGE_S):
+            await begun.until(len(asked))
+        late = begun.under_way
+        if late or len(asked) < len(wanted):
+            self._late.update(late)
+            others = set(range(self._profile.shards)).difference(asked, self._lost, self._busy)
+            for index in others:
+                begun.begin(index, self._fetch(index, number))
+            if others and late:
+                self._on_hedge()
+            with trio.move_on_after(READ_LIMIT_S):
+                await begun.until(self._profile.data)
+        return {
+            index: result.value
+            for index, result in begun.results.items()
+            if result.done and result.value is not None
+        }
+
+    def _fetch(self, index: int, number: int) -> Callable[[], Awaitable[Buffer]]:
+        async def run() -> Buffer:
+            self._busy.add(index)
+            try:
+                return await self._cell(index, number)
+            finally:
+                self._busy.discard(index)
+
+        return run
+
     @property
     def _stripe_size_bytes(self) -> int:
         return self._extent.stripe_size_bytes
 
-    async def _cell(self, index: int, number: int) -> Buffer | None:
+    async def _cell(self, index: int, number: int) -> Buffer:
+        """Raises ShardNotFound or DiskFailed, and takes note of it."""
         offset = stripes.frame_offset(number, self._stripe_size_bytes)
         length = stripes.frame_length(
             stripes.stripe_length(self._extent.size_bytes, number, self._stripe_size_bytes)
@@ -192,17 +278,21 @@ class ExtentReader:
         try:
             reader = self._readers.get(index)
             if reader is None:
-                reader = self._readers[index] = await self._disks[index].open(self._extent.id)
+                reader = await self._disks[index].open(self._extent.id)
+                if self._closed:
+                    reader.close()
+                    raise DiskFailed("it came too late")
+                self._readers[index] = reader
             framed = await reader.read_at(offset, length)
         except ShardNotFound:
             self._lose(index, "missing")
-            return None
+            raise
         except DiskFailed as error:
             self._lose(index, str(error))
-            return None
+            raise
         if len(framed) < length:
             self._lose(index, "too short")
-            return None
+            raise ShardNotFound(f"shard {index} of {self._extent.id} is too short")
         return framed
 
     def _lose(self, index: int, reason: str) -> None:

@@ -85,6 +85,12 @@ class _Owner(NamedTuple):
         return volume is not None and find_extent(volume.location, extent_id) is not None
 
 
+class _Turn:
+    """Whose repair is under way."""
+
+    taken = False
+
+
 class Scrubber:
     """Made once for a store; repairs one at a time."""
 
@@ -101,7 +107,21 @@ class Scrubber:
         self._journal = journal
         self._disks = disks
         self._tools = ScrubTools(codec, decode, profile, Pace(bytes_per_s))
-        self._repairing = False
+        self._turn = _Turn()
+
+    def paced(self, bytes_per_s: float | None) -> Scrubber:
+        """The same at another pace. Of both together one repairs at a time."""
+        tools = self._tools
+        other = Scrubber(
+            self._journal,
+            self._disks,
+            tools.codec,
+            tools.decode,
+            tools.profile,
+            bytes_per_s=bytes_per_s,
+        )
+        other._turn = self._turn
+        return other
 
     @asynccontextmanager
     async def run(
@@ -112,14 +132,26 @@ class Scrubber:
         Without `repair` nothing is changed. Raises Conflict while another repair is under way:
         both would write the same shards.
         """
-        if repair and self._repairing:
+        if repair and self._turn.taken:
             raise Conflict("A repair is under way already")
-        self._repairing = self._repairing or repair
+        self._turn.taken = self._turn.taken or repair
         try:
             async with aclosing(_Walk(self, repair, only).steps()) as steps:
                 yield steps
         finally:
-            self._repairing = self._repairing and not repair
+            self._turn.taken = self._turn.taken and not repair
+
+    async def mend(self, volume: Volume) -> list[ShardFinding]:
+        """Read all shards of one volume and repair them; what was wrong. Raises Conflict while
+        another repair is under way."""
+        if self._turn.taken:
+            raise Conflict("A repair is under way already")
+        self._turn.taken = True
+        try:
+            async with aclosing(_Walk(self, True, None).one(volume)) as steps:
+                return [step async for step in steps if isinstance(step, ShardFinding)]
+        finally:
+            self._turn.taken = False
 
 
 class _Walk:
@@ -145,6 +177,16 @@ class _Walk:
                 async for step in steps:
                     yield step
         yield self._progress()
+
+    async def one(self, volume: Volume) -> AsyncGenerator[ShardFinding | Progress, None]:
+        """A single volume, on the disks that answer now."""
+        for place in self._places():
+            if place.tier is volume.tier:
+                await self._look_at_disk(place)
+        owner = _Owner(f"{volume.bucket}/{volume.key}", volume.id)
+        async with aclosing(self._location(owner, volume.location)) as steps:
+            async for step in steps:
+                yield step
 
     # -- disks ----------------------------------------------------------------------------------
     def _places(self) -> list[Place]:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+
+import trio
 
 from stratum.app.config import Config
+from stratum.app.crew import Crew
+from stratum.app.disk_watch import DiskCondition
 from stratum.app.journal_mirror import ArchiveStatus
 from stratum.app.replacement import REBUILDING
+from stratum.app.upkeep import PassState
 from stratum.domain import wording
 from stratum.domain.catalog import TierTotals
+from stratum.domain.disk_health import Condition
 from stratum.domain.errors import DiskFailed
 from stratum.domain.names import Tier
 from stratum.domain.pricing import PriceList
@@ -52,6 +59,8 @@ class Status:
     anchor_key: str
     """Public key of the anchors, in hexadecimal; empty before there is one."""
     remote: RemoteSpending | None
+    scrub: PassState | None = None
+    """How far the scrub that runs by itself is."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,8 @@ async def status(
     copies: Sequence[ArchiveStatus] = (),
     anchor_key: bytes = b"",
     limits: TieringLimits | None = None,
+    conditions: Sequence[DiskCondition] = (),
+    scrub: PassState | None = None,
 ) -> Status:
     """Ask every disk and count. Works beside a running server, too."""
     totals = await journal.query(lambda catalog: catalog.totals())
@@ -99,7 +110,7 @@ async def status(
     known = {(label.tier, label.index): label.disk_id for label in labels}
     tiers = []
     for tier, members in disks.items():
-        found = [await _disk(disk, known.get((tier, index))) for index, disk in enumerate(members)]
+        found = await _disks(tier, members, known, {each.path: each for each in conditions})
         local = _local(tier, found, totals.get(tier, NOTHING), profile)
         tiers.append(_with_watermark(local, limits.high_watermark) if limits else local)
     if remote is not None:
@@ -116,6 +127,7 @@ async def status(
         tuple(copies),
         anchor_key.hex(),
         await _spending(journal, limits) if limits else None,
+        scrub,
     )
 
 
@@ -132,6 +144,8 @@ async def _spending(journal: Journal, limits: TieringLimits) -> RemoteSpending |
     return RemoteSpending(use.month, use.puts, use.gets, use.egress_bytes, spent, cap, use.capped)
 
 
+DISK_LIMIT_S = 5.0
+"""How long a disk has to answer."""
 NOTHING = TierTotals(0, 0, {})
 GARBAGE_COUNTED_MAX = 100_000
 
@@ -170,6 +184,35 @@ def _with_watermark(tier: TierStatus, high: float) -> TierStatus:
         return tier
     full = f"the fullest disk is {used:.0%} full, and may be {high:.0%}: volumes move away"
     return replace(tier, warnings=(*tier.warnings, full))
+
+
+async def _disks(
+    tier: Tier,
+    members: Sequence[ShardStore],
+    known: Mapping[tuple[Tier, int], str],
+    conditions: Mapping[str, DiskCondition],
+) -> list[DiskStatus]:
+    """What each disk answers within DISK_LIMIT_S, and what the server thinks of it."""
+    asked = Crew().round(
+        {
+            index: partial(_disk, disk, known.get((tier, index)))
+            for index, disk in enumerate(members)
+        }
+    )
+    with trio.move_on_after(DISK_LIMIT_S):
+        await asked.until_all()
+    found = []
+    for index, disk in enumerate(members):
+        result = asked.results[index]
+        state = result.value or DiskStatus(disk.path, "no answer", 0, 0, 0)
+        thought = conditions.get(disk.path)
+        if thought is not None and state.state == "online":
+            if thought.condition is not Condition.HEALTHY:
+                state = replace(state, state=f"{thought.condition}: {thought.reason}")
+            elif thought.is_full:
+                state = replace(state, state="full")
+        found.append(state)
+    return found
 
 
 async def _disk(disk: ShardStore, disk_id: str | None) -> DiskStatus:
@@ -211,6 +254,8 @@ def render_text(state: Status) -> str:
             f"remote in {it.month}: {wording.money(it.spent)}{cap} for {it.puts} writes,"
             f" {it.gets} reads and {human_bytes(it.egress_bytes)}{reached}"
         )
+    if state.scrub is not None:
+        lines += _scrub_lines(state.scrub)
     lines.append(f"moves pending: {state.moves_pending}")
     lines.append(f"copies waiting to be reclaimed: {state.garbage_copies}")
     lines.append(f"journal: {state.journal_position} events, head {state.journal_digest[:16]}")
@@ -221,6 +266,18 @@ def render_text(state: Status) -> str:
     if state.anchor_key:
         lines.append(f"        anchors are signed with {state.anchor_key}")
     return "\n".join(lines)
+
+
+def _scrub_lines(scrub: PassState) -> list[str]:
+    left = scrub.findings - scrub.repaired
+    line = f"scrub: {counted(scrub.volumes, 'volume')} read in this pass, {scrub.findings} findings"
+    lines = [f"{line}, {left} not repaired" if left else line]
+    if scrub.last_ended_at_ms:
+        ago_h = f"{scrub.last_findings} findings, {scrub.last_unrepaired} not repaired"
+        lines.append(f"        the pass before: {ago_h}")
+    if scrub.completed:
+        lines.append(f"        {counted(scrub.completed, 'shard')} completed after their objects")
+    return lines
 
 
 def counted(number: int, noun: str) -> str:

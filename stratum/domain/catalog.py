@@ -158,6 +158,10 @@ class Placements(Protocol):
 
     def pending_moves(self) -> Sequence[Volume]: ...
 
+    def incomplete(self, after: str = "", limit: int = 1000) -> Sequence[Volume]:
+        """Volumes with shards that were missing at the commit, by id; uses an index."""
+        ...
+
     def garbage(
         self, freed_before_ms: int, limit: int, after: Garbage | None = None
     ) -> Sequence[Garbage]:

@@ -227,12 +227,20 @@ class DiskFailed(StratumError):
     """A disk is missing, full, read-only or failing."""
 
 
+class DiskFull(DiskFailed):
+    """A disk has no room for more. It can be read, and deleted from."""
+
+
 class InsufficientShards(StratumError):
     """Fewer shards than data shards can be read: the bytes are unavailable, not wrong."""
 
 
 class InsufficientDisks(StratumError):
     """Fewer disks than the write quorum accept data: the write is refused."""
+
+
+class StorageFull(StratumError):
+    """So many disks are full that the write is refused; deleting makes room."""
 
 
 class RemoteFailed(StratumError):

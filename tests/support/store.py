@@ -18,7 +18,7 @@ from stratum.app.scrubber import Scrubber, ShardFinding
 from stratum.app.status import status
 from stratum.app.uploads import Uploads
 from stratum.domain.conditions import NO_CONDITIONS
-from stratum.domain.errors import DiskFailed
+from stratum.domain.errors import DiskFailed, InsufficientDisks
 from stratum.domain.events import UploadStarted
 from stratum.domain.names import ObjectKey, Tier
 from stratum.domain.ranges import ByteRange
@@ -329,7 +329,7 @@ async def crashed_before_step(store, step, act):
         trio.lowlevel.add_instrument(crash)
         try:
             await act()
-        except DiskFailed:
+        except (DiskFailed, InsufficientDisks):
             assert crash.after is not None  # from the disks before the crash
         finally:
             trio.lowlevel.remove_instrument(crash)

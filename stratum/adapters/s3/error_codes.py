@@ -53,6 +53,8 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "POST requires exactly one file upload per request.",
     ),
+    # Amazon's is never full. 507 (RFC 4918) is not retried by SDKs, which is right: deleting helps.
+    "InsufficientStorage": (507, "The disks are full. Delete something and try again."),
     "InternalError": (500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": (
         403,
@@ -258,6 +260,8 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.JournalCorrupt: "InternalError",
     errors.SealBroken: "InternalError",
     errors.DiskFailed: "ServiceUnavailable",
+    errors.DiskFull: "InsufficientStorage",
+    errors.StorageFull: "InsufficientStorage",
     errors.InsufficientShards: "ServiceUnavailable",
     errors.InsufficientDisks: "ServiceUnavailable",
     errors.RemoteFailed: "ServiceUnavailable",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from stratum.adapters.web.disk_metrics import DiskMetrics
 from stratum.adapters.web.tiering_metrics import TieringMetrics
 from stratum.domain.catalog import TierTotals
 from stratum.domain.names import Tier
@@ -35,6 +36,7 @@ class Metrics:
         self._moves = Gauge("stratum_moves_pending", "Moves not finished", registry=registry)
         self._seq = Gauge("stratum_journal_position", "Events in the journal", registry=registry)
         self.tiering = TieringMetrics(registry)
+        self.disks = DiskMetrics(registry)
 
     def request(self, operation: str, status: int, elapsed_s: float) -> None:
         self._requests.labels(operation, str(status)).inc()

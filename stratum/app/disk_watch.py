@@ -1,0 +1,307 @@
+"""Disks that are watched: who errs or hangs is set aside, probed, and let in again.
+
+`WatchedDisk` is a ShardStore around another one. It counts what goes well and wrong, and refuses
+at once where the disk behind it is known not to answer. `DiskWatch` looks after all of them: at
+calls that take too long, at free space, and at those set aside.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from stratum.app.crew import Crew
+from stratum.domain.disk_health import Aspect, Condition, Health
+from stratum.domain.errors import DiskFailed, DiskFull, ShardNotFound
+from stratum.domain.names import Tier
+from stratum.ports import Buffer, DiskUsage, ShardReader, ShardStore, ShardWriter
+
+SLOW_S = 3.0
+"""A call that takes longer counts against the disk, once for each time as long again."""
+LOOK_INTERVAL_S = 1.0
+PROBE_LIMIT_S = 5.0
+"""A probe that takes longer has failed."""
+SPACE_INTERVAL_S = 5.0
+RESERVE_BYTES = 64 * 1024 * 1024
+"""A disk with less free space takes no more shards: what deletes and repairs needs some."""
+SPARE = {Aspect.READING: 2, Aspect.WRITING: 1}
+"""So many disks of a tier can be done without. No more are set aside for being slow: if more are
+slow, it is not the disks."""
+PROBE_NAME = "probe-00"
+
+log = logging.getLogger("stratum.disks")
+
+
+@dataclass(frozen=True)
+class DiskCondition:
+    """What is thought of a disk, for status and metrics."""
+
+    tier: Tier
+    index: int
+    path: str
+    condition: Condition
+    """The worse of reading and writing."""
+    reason: str
+    free_bytes: int
+    is_full: bool
+
+
+class WatchedDisk:
+    """Implements ShardStore. `may_fail(aspect)`: whether its tier can do without one disk more."""
+
+    def __init__(self, inner: ShardStore) -> None:
+        self.inner = inner
+        self.path = inner.path
+        self.health = {aspect: Health() for aspect in Aspect}
+        self.free_bytes = 0
+        self.is_full = False
+        self.may_fail: Callable[[Aspect], bool] = lambda _: True
+        self._calls: dict[int, tuple[Aspect, float]] = {}
+        self._numbers = itertools.count()
+
+    def create(self, name: str) -> ShardWriter:
+        return _WatchedWriter(self, self.inner.create(name))
+
+    async def publish(self, name: str) -> None:
+        with self.watched(Aspect.WRITING):
+            await self.inner.publish(name)
+
+    async def replace(self, staged: str, name: str) -> None:
+        with self.watched(Aspect.WRITING):
+            await self.inner.replace(staged, name)
+
+    async def open(self, name: str) -> ShardReader:
+        with self.watched(Aspect.READING):
+            return _WatchedReader(self, await self.inner.open(name))
+
+    async def delete(self, name: str) -> None:
+        """Also on a full disk: it makes room."""
+        with self.watched(Aspect.READING):
+            await self.inner.delete(name)
+
+    async def staged(self) -> Sequence[str]:
+        with self.watched(Aspect.READING):
+            return await self.inner.staged()
+
+    def names(self) -> AsyncIterator[str]:
+        return self.inner.names()
+
+    async def usage(self) -> DiskUsage:
+        with self.watched(Aspect.READING):
+            return await self.inner.usage()
+
+    async def label(self, new: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
+        with self.watched(Aspect.READING if new is None else Aspect.WRITING):
+            return await self.inner.label(new)
+
+    @property
+    def condition(self) -> Condition:
+        """The worse of reading and writing."""
+        order = list(Condition)
+        return max((health.condition for health in self.health.values()), key=order.index)
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, if anything is."""
+        return next((f"{a}: {h.reason}" for a, h in self.health.items() if h.reason), "")
+
+    # -- bookkeeping ----------------------------------------------------------------------------
+    @contextmanager
+    def watched(self, aspect: Aspect) -> Iterator[None]:
+        """A call to the disk. Raises DiskFailed before it if the disk is set aside."""
+        health = self.health[aspect]
+        if health.condition is Condition.FAILED:
+            raise DiskFailed(f"{self.path}: set aside: {health.reason}")
+        number = next(self._numbers)
+        begun_s = trio.current_time()
+        self._calls[number] = (aspect, begun_s)
+        try:
+            yield
+        except DiskFailed as error:
+            if not isinstance(error, DiskFull):
+                self.went_wrong(aspect, str(error))
+            raise
+        except ShardNotFound:
+            health.went_well()
+            raise
+        else:
+            if trio.current_time() - begun_s < SLOW_S:
+                health.went_well()
+        finally:
+            self._calls.pop(number, None)
+
+    def went_wrong(self, aspect: Aspect, reason: str, *, slow: bool = False) -> None:
+        """Count it; the disk may be set aside."""
+        may_fail = not slow or self.may_fail(aspect)
+        health = self.health[aspect]
+        if health.went_wrong(reason, trio.current_time(), slow=slow, may_fail=may_fail):
+            log.error("%s is set aside for %s: %s", self.path, aspect, reason)
+
+    def look_at_calls(self) -> None:
+        """Count those that have taken SLOW_S, and begin to count them again."""
+        now_s = trio.current_time()
+        for number, (aspect, since_s) in list(self._calls.items()):
+            if now_s - since_s >= SLOW_S:
+                self._calls[number] = (aspect, now_s)
+                self.went_wrong(aspect, f"no answer in {SLOW_S:.0f} s", slow=True)
+
+
+class _WatchedWriter:
+    def __init__(self, disk: WatchedDisk, inner: ShardWriter) -> None:
+        self._disk = disk
+        self._inner = inner
+
+    async def append(self, parts: Sequence[Buffer]) -> None:
+        self._require_space()
+        with self._disk.watched(Aspect.WRITING):
+            await self._inner.append(parts)
+
+    async def seal(self, parts: Sequence[Buffer]) -> None:
+        self._require_space()
+        with self._disk.watched(Aspect.WRITING):
+            await self._inner.seal(parts)
+
+    async def discard(self) -> None:
+        await self._inner.discard()
+
+    def _require_space(self) -> None:
+        if self._disk.is_full:
+            raise DiskFull(f"{self._disk.path}: less than {RESERVE_BYTES >> 20} MiB are free")
+
+
+class _WatchedReader:
+    def __init__(self, disk: WatchedDisk, inner: ShardReader) -> None:
+        self._disk = disk
+        self._inner = inner
+
+    async def read_at(self, offset: int, length: int) -> Buffer:
+        with self._disk.watched(Aspect.READING):
+            return await self._inner.read_at(offset, length)
+
+    def size(self) -> int:
+        return self._inner.size()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class DiskWatch:
+    """Looks after the disks of all tiers. `expected` tells the id in the label of a disk, None
+    before it has one."""
+
+    def __init__(
+        self,
+        disks: Mapping[Tier, Sequence[WatchedDisk]],
+        crew: Crew,
+        expected: Callable[[Tier, int], str | None],
+        *,
+        reserve_bytes: int = RESERVE_BYTES,
+        spare: Mapping[Aspect, int] = SPARE,
+    ) -> None:
+        self._disks = disks
+        self._crew = crew
+        self._expected = expected
+        self._reserve_bytes = reserve_bytes
+        self._asked: set[WatchedDisk] = set()
+        self._spare = spare
+        for members in disks.values():
+            for disk in members:
+                disk.may_fail = partial(self._can_do_without_another, members)
+
+    def _can_do_without_another(self, members: Sequence[WatchedDisk], aspect: Aspect) -> bool:
+        failed = sum(each.health[aspect].condition is Condition.FAILED for each in members)
+        return failed < self._spare[aspect]
+
+    def conditions(self) -> list[DiskCondition]:
+        """What is thought of every disk."""
+        return [
+            DiskCondition(
+                tier,
+                index,
+                disk.path,
+                disk.condition,
+                disk.reason,
+                disk.free_bytes,
+                disk.is_full,
+            )
+            for tier, members in self._disks.items()
+            for index, disk in enumerate(members)
+        ]
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Watch until cancelled."""
+        task_status.started()
+        space_at_s = 0.0
+        while True:
+            now_s = trio.current_time()
+            for tier, members in self._disks.items():
+                for index, disk in enumerate(members):
+                    disk.look_at_calls()
+                    due = any(health.probe_is_due(now_s) for health in disk.health.values())
+                    if (due or now_s >= space_at_s) and disk not in self._asked:
+                        self._asked.add(disk)
+                        self._crew.start(self._ask, disk, tier, index)
+            if now_s >= space_at_s:
+                space_at_s = now_s + SPACE_INTERVAL_S
+            await trio.sleep(LOOK_INTERVAL_S)
+
+    async def _ask(self, disk: WatchedDisk, tier: Tier, index: int) -> None:
+        """Ask a disk for its space, and if it is set aside, whether it works again."""
+        try:
+            for aspect, probe in (
+                (Aspect.READING, self._probe_reading),
+                (Aspect.WRITING, self._probe_writing),
+            ):
+                health = disk.health[aspect]
+                if health.condition is not Condition.FAILED and aspect is Aspect.WRITING:
+                    continue
+                fault = f"no answer in {PROBE_LIMIT_S:.0f} s"
+                with trio.move_on_after(PROBE_LIMIT_S) as scope:
+                    fault = await probe(disk, tier, index)
+                if scope.cancelled_caught:
+                    fault = f"no answer in {PROBE_LIMIT_S:.0f} s"
+                if health.probe_is_due(trio.current_time()) and health.probed(
+                    fault, trio.current_time()
+                ):
+                    log.warning("%s answers again, and is used for %s", disk.path, aspect)
+        finally:
+            self._asked.discard(disk)
+
+    async def _probe_reading(self, disk: WatchedDisk, tier: Tier, index: int) -> str:
+        """What is wrong, or nothing. Takes note of the free space."""
+        try:
+            if disk.health[Aspect.READING].condition is Condition.FAILED:
+                label, usage = await disk.inner.label(), await disk.inner.usage()
+            else:
+                label, usage = await disk.label(), await disk.usage()
+        except DiskFailed as error:
+            return str(error)
+        disk.free_bytes = usage.free_bytes
+        was_full, disk.is_full = disk.is_full, usage.free_bytes < self._reserve_bytes
+        if disk.is_full and not was_full:
+            log.error("%s is full: it takes no more shards", disk.path)
+        expected = self._expected(tier, index)
+        if label is None:
+            return "missing: there is no label"
+        if expected is not None and label.get("disk_id") != expected:
+            return "another disk than the one that belongs here"
+        return ""
+
+    async def _probe_writing(self, disk: WatchedDisk, tier: Tier, index: int) -> str:
+        fault = await self._probe_reading(disk, tier, index)
+        if fault:
+            return fault
+        writer = disk.inner.create(PROBE_NAME)
+        try:
+            await writer.seal([b"probe"])
+        except DiskFailed as error:
+            return str(error)
+        finally:
+            await writer.discard()
+        return ""
