@@ -92,6 +92,17 @@ def test_checksums_are_those_of_the_plaintext(s3, bucket, mode):
     assert got["ChecksumSHA256"] == digest
 
 
+@MODE
+def test_attributes_are_told_to_who_may_read(s3, bucket, mode):
+    put = s3.put_object(Bucket=bucket, Key="k", Body=b"data", **MODES[mode])
+    asked = {"Bucket": bucket, "Key": "k", "ObjectAttributes": ["ETag", "Checksum", "ObjectSize"]}
+    told = s3.get_object_attributes(**asked, **reading(mode))
+    assert (told["ETag"], told["ObjectSize"]) == (put["ETag"].strip('"'), 4)
+    assert told["Checksum"]["ChecksumCRC32"] == put["ChecksumCRC32"]
+    for keys in ({}, of_client(2)) if mode == "c" else (of_client(1),):
+        assert refused(s3.get_object_attributes, **asked, **keys) == (400, "InvalidRequest")
+
+
 @ENCRYPTED
 def test_a_wrong_checksum_stores_nothing(s3, bucket, mode):
     wrong = base64.b64encode(bytes(16)).decode()

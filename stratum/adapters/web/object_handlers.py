@@ -37,7 +37,7 @@ from stratum.adapters.web.version_headers import (
 )
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
-from stratum.domain.conditions import Conditions, range_applies
+from stratum.domain.conditions import NO_CONDITIONS, Conditions, range_applies
 from stratum.domain.encryption import CustomerKey
 from stratum.domain.errors import StratumError
 from stratum.domain.names import Tier, object_key
@@ -79,7 +79,7 @@ class ObjectHandlers:
 
     async def attributes(self, request: S3Request) -> S3Response:
         query = attributes_query(request.head.headers)
-        version = self._objects.head(request.bucket, request.key, version_id=request.version_id)
+        version, _ = self._found(request, NO_CONDITIONS)
         headers = {
             "last-modified": format_http_date(version.modified_at_ms // 1000),
             **version_header(self._buckets.get(version.bucket), version),
