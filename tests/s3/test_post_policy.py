@@ -43,7 +43,8 @@ KEY = ["starts-with", "$key", "user/"]
         ([KEY], {"key": "user/a"}, "Extra input fields: bucket"),
         ([{"bucket": "other"}, KEY], {"key": "user/a"}, "failed"),
         ([BUCKET, KEY], {"key": "user/a", "acl": "public-read"}, "Extra input fields: acl"),
-        ([BUCKET, KEY, ["starts-with", "$acl", ""]], {"key": "user/a"}, "failed"),
+        ([BUCKET, KEY, ["starts-with", "$acl", ""]], {"key": "user/a"}, None),
+        ([BUCKET, KEY, ["starts-with", "$acl", "p"]], {"key": "user/a"}, "failed"),
         ([BUCKET, KEY, {"acl": ""}], {"key": "user/a", "acl": "private"}, "failed"),
         (
             [BUCKET, KEY, ["starts-with", "$Content-Type", "image/"]],
