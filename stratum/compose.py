@@ -326,9 +326,9 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     forms = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
     locks = Locks(stratum.buckets, stratum.objects, now_ms)
     told = stratum.deliveries.notifications
-    table = handler_table(
-        stratum.buckets, stratum.objects, stratum.uploads, forms, told, locks, stratum.lifecycle
-    )
+    stores = (stratum.buckets, stratum.objects, stratum.uploads)
+    classes = stratum.tiering.classes
+    table = handler_table(*stores, forms, told, locks, stratum.lifecycle, classes)
     return Front(
         table,
         access,
@@ -337,7 +337,7 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         uuid7_source(now_ms),
         now_ms,
         stratum.tiering.foreground,
-        Websites(stratum.buckets, stratum.objects, guard, config.website_domains),
+        Websites(stratum.buckets, stratum.objects, classes, guard, config.website_domains),
         Aftermath(stratum.buckets, stratum.objects, stratum.deliveries),
         PrivateChannel(config.encryption.customer_keys_over_http),
     )

@@ -27,7 +27,7 @@ Row = tuple[Any, ...]
 
 _COLUMNS = (
     "size_bytes, etag, modified_at_ms, tier, checksum_algorithm, checksum_type, owner_id,"
-    " owner_name"
+    " owner_name, storage_class"
 )
 _SCAN = (
     f"SELECT key, 0, {_COLUMNS} FROM objects WHERE bucket=? AND key>=? AND key<?"  # noqa: S608
@@ -98,6 +98,7 @@ def row_to_listed(
     kind: str | None,
     owner_id: str,
     owner_name: str,
+    storage_class: str,
 ) -> ListedObject:
     """A row's columns as a value."""
     return ListedObject(
@@ -110,6 +111,7 @@ def row_to_listed(
         _TYPES[kind],
         owner_id,
         owner_name,
+        storage_class,
     )
 
 

@@ -16,7 +16,7 @@ from stratum.domain.volume import Garbage, Volume
 
 _VOLUME = (
     "SELECT id, bucket, key, size_bytes, checksum, location, created_at_ms, placed_at_ms,"
-    " stream_version, pending FROM volumes"
+    " stream_version, pending, storage_class, restored_until_ms FROM volumes"
 )
 _PIN = "SELECT bucket, prefix, tier, pinned_by, pinned_at_ms, seq, why FROM pins"
 
@@ -143,6 +143,8 @@ def _volume(
     placed_at_ms: int,
     stream_version: int,
     pending: bytes | None,
+    storage_class: str,
+    restored_until_ms: int,
 ) -> Volume:
     return Volume(
         VolumeId(volume_id),
@@ -155,4 +157,6 @@ def _volume(
         placed_at_ms,
         stream_version,
         PENDING.decode(pending) if pending is not None else None,
+        storage_class,
+        restored_until_ms,
     )

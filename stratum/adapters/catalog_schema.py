@@ -14,7 +14,7 @@ from stratum.domain.checksums import Checksum
 from stratum.domain.settings import BucketSettings
 from stratum.domain.volume import CompletedPart, Location, Metadata, PendingMove
 
-CATALOG_VERSION = 7
+CATALOG_VERSION = 8
 """Number it up when a table or what an event does to it changes: the catalog is then rebuilt."""
 
 TABLES: dict[str, tuple[str, ...]] = {
@@ -46,14 +46,15 @@ SCHEMA = (
         volume_id TEXT NOT NULL, size_bytes INTEGER NOT NULL, etag TEXT NOT NULL,
         modified_at_ms INTEGER NOT NULL, tier TEXT NOT NULL, checksum_algorithm TEXT,
         checksum_type TEXT, owner_id TEXT NOT NULL, owner_name TEXT NOT NULL,
-        age INTEGER NOT NULL, PRIMARY KEY(bucket, key)) STRICT, WITHOUT ROWID""",
+        age INTEGER NOT NULL, storage_class TEXT NOT NULL,
+        PRIMARY KEY(bucket, key)) STRICT, WITHOUT ROWID""",
     # All other versions, and all delete markers: a bucket without versioning has no rows here.
     """CREATE TABLE IF NOT EXISTS noncurrent(
         bucket TEXT NOT NULL, key BLOB NOT NULL, version_id TEXT NOT NULL,
         volume_id TEXT NOT NULL, size_bytes INTEGER NOT NULL, etag TEXT NOT NULL,
         modified_at_ms INTEGER NOT NULL, tier TEXT NOT NULL, checksum_algorithm TEXT,
         checksum_type TEXT, owner_id TEXT NOT NULL, owner_name TEXT NOT NULL,
-        age INTEGER NOT NULL, marker INTEGER NOT NULL,
+        age INTEGER NOT NULL, storage_class TEXT NOT NULL, marker INTEGER NOT NULL,
         PRIMARY KEY(bucket, key, age)) STRICT, WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS noncurrent_ids ON noncurrent(bucket, key, version_id)",
     """CREATE TABLE IF NOT EXISTS volumes(
@@ -61,7 +62,8 @@ SCHEMA = (
         size_bytes INTEGER NOT NULL, checksum TEXT NOT NULL, tier TEXT NOT NULL,
         missing INTEGER NOT NULL, location BLOB NOT NULL, created_at_ms INTEGER NOT NULL,
         placed_at_ms INTEGER NOT NULL, stream_version INTEGER NOT NULL, pending BLOB,
-        details BLOB NOT NULL) STRICT, WITHOUT ROWID""",
+        details BLOB NOT NULL, storage_class TEXT NOT NULL,
+        restored_until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS pending_moves ON volumes(id) WHERE pending IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS incomplete ON volumes(id) WHERE missing>0",
     """CREATE TABLE IF NOT EXISTS uploads(

@@ -19,7 +19,7 @@ from stratum.domain.volume import DeleteMarker
 
 _COLUMNS = (
     "key, age, version_id, volume_id, size_bytes, etag, modified_at_ms, tier, checksum_algorithm,"
-    " checksum_type, owner_id, owner_name"
+    " checksum_type, owner_id, owner_name, storage_class"
 )
 _SCAN = (
     f"SELECT {_COLUMNS}, 0 FROM objects"  # noqa: S608 - column names are ours
@@ -88,7 +88,7 @@ def _listed(bucket: str, row: tuple[Any, ...], *, is_latest: bool) -> ListedVers
     raw, age, version_id, volume_id, size_bytes, etag, at_ms, tier, *rest, marker = row
     key = ObjectKey(str(raw, "utf-8"))
     shown = (
-        DeleteMarker(BucketName(bucket), key, version_id, volume_id, at_ms, *rest[-2:])
+        DeleteMarker(BucketName(bucket), key, version_id, volume_id, at_ms, *rest[-3:-1])
         if marker
         else row_to_listed(key, size_bytes, etag, at_ms, tier, *rest)
     )

@@ -128,6 +128,8 @@ class MemoryCatalog(MemoryPlacements):
             row.at_ms,
             row.at_ms,
             row.version,
+            storage_class=event.attributes.storage_class,
+            restored_until_ms=event.attributes.restored_until_ms,
         )
         version = ObjectVersion(
             event.bucket,
@@ -162,7 +164,12 @@ class MemoryCatalog(MemoryPlacements):
         if version is not None:
             attributes = version.attributes.changed(event.attribute, event.value)
             self._versions.change(replace(version, attributes=attributes))
-            self._change(row, event.volume_id)
+            self._change(
+                row,
+                event.volume_id,
+                storage_class=attributes.storage_class,
+                restored_until_ms=attributes.restored_until_ms,
+            )
 
     def _marker_created(self, row: Recorded, event: DeleteMarkerCreated) -> None:
         marker = DeleteMarker(

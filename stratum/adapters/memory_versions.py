@@ -121,4 +121,5 @@ def _listed(version: ObjectVersion) -> ListedObject:
         first.type if first else None,
         version.attributes.owner_id,
         version.attributes.owner_name,
+        version.attributes.storage_class,
     )

@@ -75,7 +75,7 @@ def _version_committed(execute: Execute, row: Recorded, event: VersionCommitted)
         event.version_id, event.etag, event.metadata, event.checksums, event.parts, attributes
     )
     execute(
-        "INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,?)",
+        "INSERT INTO volumes VALUES (?,?,?,?,?,?,?,?,?,?,?,NULL,?,?,?)",
         (
             event.volume_id,
             event.bucket,
@@ -89,6 +89,8 @@ def _version_committed(execute: Execute, row: Recorded, event: VersionCommitted)
             row.at_ms,
             row.version,
             DETAILS.encode(details),
+            attributes.storage_class,
+            attributes.restored_until_ms,
         ),
     )
     first = event.checksums[0] if event.checksums else None
@@ -106,6 +108,7 @@ def _version_committed(execute: Execute, row: Recorded, event: VersionCommitted)
         attributes.owner_id,
         attributes.owner_name,
         -row.seq,
+        attributes.storage_class,
     )
     if execute(_SHOW, shown).rowcount == 0:
         _hide_current(execute, event.bucket, key)
@@ -113,7 +116,7 @@ def _version_committed(execute: Execute, row: Recorded, event: VersionCommitted)
     count_volumes(execute, tier, missing, 1, event.size_bytes)
 
 
-_SHOW = "INSERT OR IGNORE INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_SHOW = "INSERT OR IGNORE INTO objects VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
 def _version_removed(execute: Execute, row: Recorded, event: VersionRemoved) -> None:
@@ -144,17 +147,33 @@ def _version_changed(execute: Execute, row: Recorded, event: VersionChanged) -> 
         changed = replace(
             details, attributes=details.attributes.changed(event.attribute, event.value)
         )
+        own = changed.attributes
         execute(
-            "UPDATE volumes SET details=?, stream_version=? WHERE id=?",
-            (DETAILS.encode(changed), row.version, event.volume_id),
+            "UPDATE volumes SET details=?, storage_class=?, restored_until_ms=?, stream_version=?"
+            " WHERE id=?",
+            (
+                DETAILS.encode(changed),
+                own.storage_class,
+                own.restored_until_ms,
+                row.version,
+                event.volume_id,
+            ),
         )
+        if own.storage_class != details.attributes.storage_class:
+            shown = (own.storage_class, event.bucket, event.key.encode(), event.volume_id)
+            for table in ("objects", "noncurrent"):
+                execute(
+                    f"UPDATE {table} SET storage_class=?"  # noqa: S608 - the names are ours
+                    " WHERE bucket=? AND key=? AND volume_id=?",
+                    shown,
+                )
 
 
 def _marker_created(execute: Execute, row: Recorded, event: DeleteMarkerCreated) -> None:
     key = event.key.encode()
     _hide_current(execute, event.bucket, key)
     execute(
-        "INSERT INTO noncurrent VALUES (?,?,?,?,0,'',?,'',NULL,NULL,?,?,?,1)",
+        "INSERT INTO noncurrent VALUES (?,?,?,?,0,'',?,'',NULL,NULL,?,?,?,'',1)",
         (
             event.bucket,
             key,
@@ -184,10 +203,10 @@ def _hide_current(execute: Execute, bucket: str, key: bytes) -> None:
 
 def _show_newest(execute: Execute, bucket: str, key: bytes) -> None:
     """Of a key without a current version the newest becomes that, unless it is a marker."""
-    for *shown, age, marker in execute(
+    for *shown, age, storage_class, marker in execute(
         "SELECT * FROM noncurrent WHERE bucket=? AND key=? ORDER BY age LIMIT 1", (bucket, key)
     ).fetchall():
-        if not marker and execute(_SHOW, (*shown, age)).rowcount:
+        if not marker and execute(_SHOW, (*shown, age, storage_class)).rowcount:
             execute("DELETE FROM noncurrent WHERE bucket=? AND key=? AND age=?", (bucket, key, age))
 
 

@@ -19,11 +19,13 @@ from stratum.domain.errors import StratumError
 from stratum.domain.events import (
     MoveAbandoned,
     Recorded,
+    VersionChanged,
     VersionCommitted,
     VersionRemoved,
     VolumeMoved,
 )
 from stratum.domain.names import VolumeId
+from stratum.domain.pinning import pin_on
 from stratum.domain.rules import Rules
 from stratum.domain.volume import Volume
 from stratum.ports import AccessLog, Journal, NowMs
@@ -41,6 +43,8 @@ UNFLUSHED_VOLUMES_MAX = 100_000
 SESSIONS_PER_FLUSH_MAX = 1000
 ABANDONED_RETRY_DAYS = 1.0
 """When the policy looks again at a volume whose move failed for good."""
+
+FOLLOWED = (VersionCommitted, VersionChanged, VolumeMoved, MoveAbandoned, VersionRemoved)
 
 log = logging.getLogger("stratum.accesses")
 
@@ -148,7 +152,7 @@ class AccessRecorder:
         latest: dict[VolumeId, list[Recorded]] = {}
         for record in recorded:
             event = record.event
-            if isinstance(event, VersionCommitted | VolumeMoved | MoveAbandoned | VersionRemoved):
+            if isinstance(event, FOLLOWED):
                 latest.setdefault(event.volume_id, []).append(record)
         now_ms = self._now_ms()
         rows: list[Access] = []
@@ -183,7 +187,7 @@ class AccessRecorder:
         if isinstance(events[-1].event, MoveAbandoned):
             retry_at_ms = now_ms + max(1, round(ABANDONED_RETRY_DAYS * self._rules.day_s * 1000))
             return access.look(row, retry_at_ms)
-        pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
+        pin = pin_on(self._journal.catalog, volume, now_ms)
         return row if pin is None else self._rules.pinned(volume, row, now_ms, pin)
 
     async def _store(self, noted: Sequence[tuple[VolumeId, list[list[int]]]]) -> None:

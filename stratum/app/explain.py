@@ -15,6 +15,7 @@ from stratum.domain.events import MoveAbandoned, MoveDeclined, Recorded, TierDec
 from stratum.domain.names import BucketName, ObjectKey, Tier
 from stratum.domain.object import require_version
 from stratum.domain.pin import Pin
+from stratum.domain.pinning import pin_on
 from stratum.domain.pricing import BYTES_PER_GB
 from stratum.domain.rules import Rules
 from stratum.domain.tiering import Decision, Move
@@ -121,7 +122,7 @@ async def explain(
     known = row or rules.written(volume)
     history = await journal.history(volume.id)
     moves, declined = past_moves(history), past_refusals(history)
-    pin = journal.catalog.pin_of(bucket, key)
+    pin = pin_on(journal.catalog, volume, now_ms)
     outlook = _outlook(volume, known, rules, now_ms, pin)
     if declined and declined[-1].at_ms >= volume.placed_at_ms and volume.pending is None:
         refused = f"{wording.moment(declined[-1].at_ms)}: {declined[-1].reason}"

@@ -21,7 +21,7 @@ from stratum.domain.move import decide_move
 from stratum.domain.names import ExtentId, Tier, VolumeId
 from stratum.domain.pricing import PriceList
 from stratum.domain.rules import Rules
-from stratum.domain.tiering import MANUAL, PINNED, Decision, Facts
+from stratum.domain.tiering import MANUAL, PINNED, STORAGE_CLASS, Decision, Facts
 from stratum.domain.volume import Volume
 from stratum.ports import AccessLog, Journal, NewId, NowMs
 
@@ -83,7 +83,7 @@ class Orders:
     async def by_policy(self, volume_id: VolumeId, decision: Decision) -> None:
         """Raises NoSuchVolume, MoveRefused. Waits while too many moves are under way."""
         reasons = [reason for restraint in self._restraints if (reason := restraint(decision))]
-        if reasons and decision.policy != PINNED:
+        if reasons and decision.policy not in (PINNED, STORAGE_CLASS):
             await self._decline(volume_id, decision.target, decision.policy, reasons[0], "policy")
             await self._look_later(volume_id)
         else:

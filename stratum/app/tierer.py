@@ -15,6 +15,7 @@ from stratum.domain import access
 from stratum.domain.access import Access
 from stratum.domain.errors import MoveRefused, NoSuchVolume, StratumError
 from stratum.domain.names import VolumeId
+from stratum.domain.pinning import pin_on
 from stratum.domain.rules import Rules
 from stratum.domain.tiering import Decision
 from stratum.ports import AccessLog, Journal, NowMs
@@ -93,7 +94,7 @@ class Tierer:
                     gone.append(row.volume_id)
                     continue
                 if volume.pending is None:
-                    pin = self._journal.catalog.pin_of(volume.bucket, volume.key)
+                    pin = pin_on(self._journal.catalog, volume, now_ms)
                     row, decision = self._rules.look(volume, row, now_ms, pin)
                     if decision is None:
                         rows.append(row)

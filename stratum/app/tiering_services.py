@@ -18,6 +18,7 @@ from stratum.app.orders import Orders
 from stratum.app.pins import Pins
 from stratum.app.reclaimer import Reclaimer
 from stratum.app.spending import RemoteMeter, Spending
+from stratum.app.storage_classes import StorageClasses
 from stratum.app.tierer import Tierer
 from stratum.app.undo import Batch, Undone, undo
 from stratum.app.watermarks import Watermarks
@@ -41,6 +42,7 @@ class TieringServices:
     reclaimer: Reclaimer
     foreground: Foreground
     prices: PriceList
+    classes: StorageClasses
     enabled: bool
     journal: Journal
 
@@ -82,15 +84,8 @@ def make_tiering(
     wake = _Wake()
     accesses = AccessRecorder(journal, access_log, rules, now_ms, rows, wake, learning)
     foreground = Foreground()
-    mover = Mover(
-        journal,
-        datapath,
-        crc,
-        accesses.track,
-        observer,
-        limits=config.moves,
-        busy=foreground.busy,
-    )
+    track, busy = accesses.track, foreground.busy
+    mover = Mover(journal, datapath, crc, track, observer, limits=config.moves, busy=busy)
     spending, watermarks = _restraints(config, journal, disks, meter, rules, now_ms)
     orders = Orders(
         journal,
@@ -130,6 +125,7 @@ def make_tiering(
         reclaimer,
         foreground,
         rules.prices,
+        StorageClasses(journal, rules.tiers, rules.day_s, now_ms, track),
         config.tiering_enabled,
         journal,
     )

@@ -19,6 +19,7 @@ from stratum.domain import wording
 from stratum.domain.catalog import Catalog
 from stratum.domain.errors import DiskFailed, MoveRefused, NoSuchVolume, StratumError
 from stratum.domain.names import Tier, VolumeId
+from stratum.domain.pinning import pin_on
 from stratum.domain.pricing import PriceList
 from stratum.domain.stripes import ErasureProfile
 from stratum.domain.tiering import Decision
@@ -186,8 +187,6 @@ def _window(
     free = [
         volume
         for volume in volumes
-        if volume.tier is tier
-        and volume.pending is None
-        and catalog.pin_of(volume.bucket, volume.key) is None
+        if volume.tier is tier and volume.pending is None and pin_on(catalog, volume, 0) is None
     ]
     return free, window[-1] if len(window) == WINDOW_VOLUMES else None

@@ -30,6 +30,8 @@ class VersionAttributes:
     """None: nobody ever said."""
     storage_class: str = ""
     """The class asked for or moved to; empty: the tiering policy decides where it lies."""
+    restored_until_ms: int = 0
+    """Until when a version of an archive class is kept in hot (Unix ms); 0: not restored."""
 
     @property
     def protection(self) -> Protection:

@@ -53,6 +53,8 @@ class ListedObject:
     owner_id: str = ""
     """Empty for the bucket's owner."""
     owner_name: str = ""
+    storage_class: str = ""
+    """The class asked for; empty: the tiering policy decides where it lies."""
 
 
 @dataclass(frozen=True)

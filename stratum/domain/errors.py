@@ -129,6 +129,26 @@ class InvalidRetentionPeriod(StratumError):
     """A default retention of no days, or of too many."""
 
 
+class InvalidStorageClass(StratumError):
+    """The storage class is unknown, or its tier is not configured."""
+
+    def __init__(self, message: str, asked: str) -> None:
+        super().__init__(message)
+        self.asked = asked
+
+
+class InvalidObjectState(StratumError):
+    """The object's storage class does not allow this."""
+
+    def __init__(self, message: str, storage_class: str) -> None:
+        super().__init__(message)
+        self.storage_class = storage_class
+
+
+class RestoreInProgress(StratumError):
+    """The object is being restored already."""
+
+
 class InvalidRequest(StratumError):
     """Each value is fine, their combination is not."""
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from stratum.domain.catalog import Placements
 from stratum.domain.errors import Conflict, MoveRefused, NoSuchVolume
 from stratum.domain.events import MoveAbandoned, PricesAdopted, TierDecided, VolumeMoved
-from stratum.domain.names import ExtentId, VolumeId
+from stratum.domain.names import ExtentId, Tier, VolumeId
 from stratum.domain.pricing import PriceList
+from stratum.domain.storage_class import tier_of
 from stratum.domain.tiering import PINNED, Decision
 from stratum.domain.volume import Location, Volume
 
@@ -44,9 +45,20 @@ def decide_move(
     pin = catalog.pin_of(volume.bucket, volume.key)
     if pin is not None and pin.tier is not decision.target:
         raise MoveRefused(f"s3://{volume.bucket}/{volume.key} is {pin.describe()}")
+    if pin is None and decision.target not in allowed_tiers(volume):
+        url = f"s3://{volume.bucket}/{volume.key}"
+        raise MoveRefused(f"{url} is stored as {volume.storage_class}, which fixes its tier")
     if pin is None and decision.policy == PINNED:
         raise MoveRefused(f"s3://{volume.bucket}/{volume.key} is no longer pinned")
     return [TierDecided(volume_id, decision, copy_id)]
+
+
+def allowed_tiers(volume: Volume) -> tuple[Tier, ...]:
+    """Where a volume may lie by its storage class: where that asks, and in hot while restored."""
+    tier = tier_of(volume.storage_class)
+    if tier is None:
+        return tuple(Tier)
+    return (tier, Tier.HOT) if volume.restored_until_ms else (tier,)
 
 
 def complete_move(

@@ -24,6 +24,10 @@ class Pin:
     """Journal position of the `TierPinned` event."""
     why: str = ""
     """The reason in their words, or empty."""
+    storage_class: str = ""
+    """If it is one version that is fixed, by its storage class."""
+    until_ms: int = 0
+    """If that version is restored: until when (Unix ms)."""
 
     @property
     def url(self) -> str:
@@ -31,6 +35,9 @@ class Pin:
 
     def describe(self) -> str:
         """`pinned to hot by root since 2026-11-23 09:30:00 UTC (s3://films/a/): the reason`."""
+        if self.storage_class:
+            restored = f" and restored until {wording.moment(self.until_ms)}"
+            return f"stored as {self.storage_class}{restored if self.until_ms else ''}"
         reason = f": {self.why}" if self.why else ""
         since = wording.moment(self.at_ms)
         return f"pinned to {self.tier} by {self.by} since {since} ({self.url}){reason}"

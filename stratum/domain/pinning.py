@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stratum.domain.bucket import require_bucket
-from stratum.domain.catalog import Catalog
+from stratum.domain.catalog import Catalog, Placements
 from stratum.domain.errors import InvalidArgument, MoveRefused, NoSuchPin
 from stratum.domain.events import Recorded, TierPinned, TierUnpinned
 from stratum.domain.names import BucketName, Tier
 from stratum.domain.pin import Pin
+from stratum.domain.storage_class import tier_of
+from stratum.domain.volume import Volume
 
 PINS_PER_BUCKET_MAX = 1000
 """As many as a bucket may have lifecycle rules in Amazon S3."""
@@ -52,6 +54,31 @@ def remove_pin(catalog: Catalog, *, bucket: BucketName, prefix: str) -> Sequence
     if all(pin.prefix != prefix for pin in catalog.pins(bucket)):
         raise NoSuchPin(f"s3://{bucket}/{prefix} is not pinned")
     return [TierUnpinned(bucket, prefix)]
+
+
+def pin_on(catalog: Placements, volume: Volume, now_ms: int) -> Pin | None:
+    """What fixes a volume's tier now: the pin of its key, or else its storage class."""
+    pin = catalog.pin_of(volume.bucket, volume.key)
+    return pin or class_pin(volume, now_ms)
+
+
+def class_pin(volume: Volume, now_ms: int) -> Pin | None:
+    """How a volume's storage class fixes its tier, None if it doesn't. While it is restored, that
+    is hot."""
+    tier = tier_of(volume.storage_class)
+    if tier is None:
+        return None
+    until_ms = volume.restored_until_ms if volume.restored_until_ms > now_ms else 0
+    return Pin(
+        volume.bucket,
+        volume.key,
+        Tier.HOT if until_ms else tier,
+        "storage class",
+        volume.created_at_ms,
+        0,
+        storage_class=volume.storage_class,
+        until_ms=until_ms,
+    )
 
 
 def pin_from(recorded: Recorded) -> Pin:

@@ -17,9 +17,10 @@ from stratum.domain.hazard import DAY_S
 from stratum.domain.hazard_plan import Kind, recorded_plan
 from stratum.domain.hazard_schedule import octave_of
 from stratum.domain.lifecycle import Step
-from stratum.domain.names import Tier
+from stratum.domain.names import BucketName, Tier
 from stratum.domain.pin import Pin
 from stratum.domain.pricing import BYTES_PER_GB, PriceList
+from stratum.domain.storage_class import STORAGE_CLASSES, TIERS
 from stratum.domain.watched import Watched
 
 MANUAL = "manual"
@@ -30,6 +31,8 @@ PINNED = "pinned.1"
 """Policy name of a move to the tier that somebody pinned the key or its prefix to."""
 LIFECYCLE = "lifecycle.1"
 """Policy name of a move by a bucket's lifecycle rule."""
+STORAGE_CLASS = "storage-class.1"
+"""Policy name of a move to the tier that a version's storage class asks for."""
 PINNED_LOOK_DAYS = 7.0
 """How often a pinned volume is looked at, so that it finds its pin removed whatever crashed."""
 
@@ -143,8 +146,19 @@ def obey(pin: Pin, facts: Facts, prices: PriceList, now_ms: int) -> Verdict:
     if pin.tier is facts.tier or pin.tier not in facts.tiers:
         missing = "" if pin.tier in facts.tiers else f"; the {pin.tier} tier is not configured"
         look_at_ms = look_again(facts, PINNED_LOOK_DAYS, now_ms)
+        if pin.until_ms:
+            look_at_ms = min(look_at_ms, max(pin.until_ms, now_ms + 1))
         return Stay(look_at_ms, where + missing, would_do=None)
     sentence = f"{where}: {facts.tier} → {pin.tier}"
+    if pin.storage_class:
+        recorded = {
+            **facts.record(),
+            "storage_class": float(STORAGE_CLASSES.index(pin.storage_class)),
+            "restored_until_ms": float(pin.until_ms),
+        }
+        return Move(
+            Decision(facts.tier, pin.tier, STORAGE_CLASS, sentence, prices.version(), recorded)
+        )
     recorded = {**facts.record(), "pin_seq": float(pin.seq)}
     return Move(Decision(facts.tier, pin.tier, PINNED, sentence, prices.version(), recorded))
 
@@ -230,6 +244,9 @@ def derive_again(
     if decision.policy == LIFECYCLE:
         return by_rule(decision.source, decision.target, decision.step, decision.facts, prices)
     facts = facts_of(decision, prices)
+    if decision.policy == STORAGE_CLASS:
+        verdict = obey(_class_pin(decision), facts, prices, 0)
+        return verdict.decision if isinstance(verdict, Move) else None
     if decision.policy == PINNED:
         verdict = obey(pins[decision.facts["pin_seq"]], facts, prices, 0)
     else:
@@ -267,6 +284,14 @@ def by_rule(
     return Decision(
         source, target, LIFECYCLE, sentence, prices.version(), dict(facts), numbers={}, step=step
     )
+
+
+def _class_pin(decision: Decision) -> Pin:
+    """What a recorded decision obeyed. Raises KeyError."""
+    storage_class = STORAGE_CLASSES[int(decision.facts["storage_class"])]
+    until_ms = int(decision.facts["restored_until_ms"])
+    tier = Tier.HOT if until_ms else TIERS[storage_class]
+    return Pin(BucketName(""), "", tier, "", 0, 0, storage_class=storage_class, until_ms=until_ms)
 
 
 def by_hand(facts: Facts, target: Tier, who: str, why: str, prices: PriceList) -> Decision:

@@ -133,6 +133,9 @@ class Volume:
     stream_version: int
     """Number of events in its stream: a move prepared against an older one is void."""
     pending: PendingMove | None = None
+    storage_class: str = ""
+    """The class asked for, as in the version's attributes."""
+    restored_until_ms: int = 0
 
     @property
     def tier(self) -> Tier:

@@ -3,8 +3,6 @@ import pytest
 from stratum.adapters.s3.errors import S3Error, translate
 from stratum.adapters.s3.headers import (
     COPY_SOURCE_PREFIX,
-    STORAGE_CLASSES,
-    TIER_STORAGE_CLASSES,
     CopySource,
     byte_range,
     conditions,
@@ -16,7 +14,6 @@ from stratum.adapters.s3.headers import (
     enables_lock,
     refuse_unsupported,
     replaces_metadata,
-    storage_class,
 )
 from stratum.adapters.s3.request import headers_from_raw
 from stratum.domain.conditions import NO_CONDITIONS, Conditions, EntityTags
@@ -25,7 +22,6 @@ from stratum.domain.errors import (
     InvalidBucketName,
     KeyTooLong,
 )
-from stratum.domain.names import Tier
 from stratum.domain.ranges import ByteRange
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -132,16 +128,11 @@ def test_copy_sources_that_name_nothing(text, error):
         copy_source({"x-amz-copy-source": text})
 
 
-def test_directives_and_classes():
+def test_directives():
     assert not replaces_metadata({})
     assert not replaces_metadata({"x-amz-metadata-directive": "COPY"})
     assert replaces_metadata({"x-amz-metadata-directive": "REPLACE"})
     assert code(replaces_metadata, {"x-amz-metadata-directive": "MOVE"}) == "InvalidArgument"
-    assert storage_class({}) == "STANDARD"
-    assert storage_class({"x-amz-storage-class": "GLACIER"}) == "GLACIER"
-    assert code(storage_class, {"x-amz-storage-class": "COLD"}) == "InvalidStorageClass"
-    assert set(TIER_STORAGE_CLASSES) == set(Tier)
-    assert set(TIER_STORAGE_CLASSES.values()) <= set(STORAGE_CLASSES)
 
 
 def test_content_md5():

@@ -148,6 +148,16 @@ class History:
         value = VersionAttributes(tags={"n": str(other)})
         return [VersionChanged(self._volume(which), "alpha", "a", "null", "tags", value)]
 
+    def _class(self, catalog, which, other):
+        versions = [catalog.version_of(each) for each in self.volumes]
+        found = [each for each in versions if each is not None]
+        if not found:
+            return []
+        it = found[which % len(found)]
+        name = ("storage_class", "restored_until_ms")[other % 2]
+        value = VersionAttributes(storage_class="GLACIER", restored_until_ms=other)
+        return [VersionChanged(it.volume_id, it.bucket, it.key, it.version_id, name, value)]
+
     def _configure(self, catalog, which, other):
         value = (None, *Versioning)[which % 3]
         return [
@@ -269,6 +279,7 @@ KINDS = (
     "mark",
     "unmark",
     "attribute",
+    "class",
     "configure",
     "delete",
     "decide",

@@ -38,6 +38,7 @@ from stratum.app.recovery import settle_staged
 from stratum.app.spending import RemoteMeter, Spending
 from stratum.app.tierer import INTERVAL_S, Tierer
 from stratum.app.watermarks import Watermarks
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.errors import RemoteFailed
 from stratum.domain.events import BucketCreated
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
@@ -328,7 +329,9 @@ class World:
         if self.journal.catalog.bucket(BUCKET) is None:
             await self.journal.transact(lambda _: [created], by="alice")
 
-    async def put(self, key: str, content: bytes) -> Volume:
+    async def put(
+        self, key: str, content: bytes, attributes: VersionAttributes | None = None
+    ) -> Volume:
         await self.make_bucket()
 
         async def pieces():
@@ -336,7 +339,15 @@ class World:
 
         stated = Stated(size_bytes=len(content))
         source = StreamSource(pieces())
-        await self.objects.put(ALICE, BUCKET, ObjectKey(key), source, stated, Metadata())
+        await self.objects.put(
+            ALICE,
+            BUCKET,
+            ObjectKey(key),
+            source,
+            stated,
+            Metadata(),
+            attributes=attributes,
+        )
         return self.volume(key)
 
     async def get(self, key: str) -> bytes:

@@ -94,6 +94,11 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidRetentionPeriod": (400, "The retention period specified is not valid."),
+    "InvalidObjectState": (
+        403,
+        "The operation is not valid for the current state of the object",
+    ),
+    "RestoreAlreadyInProgress": (409, "Object restore is already in progress"),
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
     "InvalidTag": (400, "The tag provided was not a valid tag."),
     "InvalidTargetBucketForLogging": (
@@ -213,6 +218,9 @@ CODES: dict[str, tuple[int, str]] = {
 
 MEANINGS: dict[type[errors.StratumError], str] = {
     errors.NoSuchBucket: "NoSuchBucket",
+    errors.InvalidStorageClass: "InvalidStorageClass",
+    errors.InvalidObjectState: "InvalidObjectState",
+    errors.RestoreInProgress: "RestoreAlreadyInProgress",
     errors.NoSuchKey: "NoSuchKey",
     errors.KeyDeleted: "NoSuchKey",
     errors.DeleteMarkerNamed: "MethodNotAllowed",

@@ -15,7 +15,9 @@ from stratum.adapters.s3.xml_text import escape
 from stratum.domain.errors import (
     DeleteMarkerNamed,
     InvalidArgument,
+    InvalidObjectState,
     InvalidRange,
+    InvalidStorageClass,
     InvalidTag,
     KeyDeleted,
     NoSuchKey,
@@ -86,6 +88,10 @@ def translate(error: BaseException) -> S3Error:
             fields = {"ArgumentName": error.argument, "ArgumentValue": error.value}
         case InvalidTag():
             fields = {"TagKey": error.key, "TagValue": error.value}
+        case InvalidStorageClass():
+            fields = {"StorageClassRequested": error.asked[:100]}
+        case InvalidObjectState():
+            fields = {"StorageClass": error.storage_class}
         case PreconditionFailed():
             fields = {"Condition": error.condition}
         case InvalidRange():

@@ -18,30 +18,11 @@ from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.request import Headers, decode_utf8
 from stratum.domain.conditions import Conditions, EntityTags
 from stratum.domain.errors import InvalidArgument
-from stratum.domain.names import BucketName, ObjectKey, Tier, bucket_name, object_key
+from stratum.domain.names import BucketName, ObjectKey, bucket_name, object_key
 from stratum.domain.ranges import ByteRange, parse_copy_range, parse_range
 
 MD5_LENGTH_BYTES = 16
 COPY_SOURCE_PREFIX = "x-amz-copy-source-"
-
-STORAGE_CLASSES = (
-    "STANDARD",
-    "REDUCED_REDUNDANCY",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER",
-    "GLACIER_IR",
-    "DEEP_ARCHIVE",
-)
-"""Accepted in requests; where an object lies is decided by the tiering policy."""
-
-TIER_STORAGE_CLASSES = {
-    Tier.HOT: "STANDARD",
-    Tier.WARM: "STANDARD_IA",
-    Tier.COLD: "GLACIER_IR",
-}
-"""What we call our tiers in answers: all of them can be read at once, as these classes can."""
 
 UNSUPPORTED_HEADERS = {
     "x-amz-mfa",
@@ -169,14 +150,6 @@ def replaces_metadata(headers: Headers) -> bool:
             "Unknown metadata directive.", "x-amz-metadata-directive", directive[:100]
         )
     return directive == "REPLACE"
-
-
-def storage_class(headers: Headers) -> str:
-    """The storage class asked for; raise InvalidStorageClass."""
-    asked = headers.get("x-amz-storage-class", STORAGE_CLASSES[0])
-    if asked not in STORAGE_CLASSES:
-        raise S3Error("InvalidStorageClass", fields={"StorageClassRequested": asked[:100]})
-    return asked
 
 
 def content_md5(headers: Headers) -> bytes | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from stratum.adapters.s3.dates import format_iso_date
-from stratum.adapters.s3.headers import TIER_STORAGE_CLASSES
 from stratum.adapters.s3.queries import ObjectsQuery, PartsQuery, UploadsQuery, VersionsQuery
 from stratum.adapters.s3.xml_responses import (
     document,
@@ -18,7 +17,8 @@ from stratum.adapters.s3.xml_responses import (
 from stratum.adapters.s3.xml_text import url_encode
 from stratum.domain.catalog import ListedObject, ListedVersion
 from stratum.domain.listing import Page, encode_token
-from stratum.domain.names import BucketName, Caller, Tier
+from stratum.domain.names import BucketName, Caller
+from stratum.domain.storage_class import STANDARD, shown_class
 from stratum.domain.volume import DeleteMarker, Part, Upload
 
 Encode = Callable[[str], str]
@@ -77,7 +77,7 @@ def _facts(entry: ListedObject) -> str:
         f"{optional('ChecksumAlgorithm', entry.checksum_algorithm)}"
         f"{optional('ChecksumType', entry.checksum_type)}"
         f"<Size>{entry.size_bytes}</Size>"
-        f"<StorageClass>{TIER_STORAGE_CLASSES[entry.tier]}</StorageClass>"
+        f"<StorageClass>{shown_class(entry.storage_class, entry.tier)}</StorageClass>"
     )
 
 
@@ -155,7 +155,7 @@ def _upload(upload: Upload, encode: Encode, owner: Caller) -> str:
         f"<Upload>{element('Key', encode(upload.key))}{element('UploadId', upload.id)}"
         f"{render_caller('Initiator', initiator)}"
         f"{render_caller('Owner', _owner_to_be(upload, owner))}"
-        f"{element('StorageClass', TIER_STORAGE_CLASSES[Tier.HOT])}"
+        f"{element('StorageClass', upload.attributes.storage_class or STANDARD)}"
         f"{element('Initiated', format_iso_date(upload.started_at_ms))}"
         f"{optional('ChecksumAlgorithm', upload.checksum_algorithm)}"
         f"{optional('ChecksumType', upload.checksum_type)}</Upload>"
@@ -190,7 +190,7 @@ def render_parts(
         element("UploadId", upload.id),
         render_caller("Initiator", initiator),
         render_caller("Owner", _owner_to_be(upload, owner)),
-        element("StorageClass", TIER_STORAGE_CLASSES[Tier.HOT]),
+        element("StorageClass", upload.attributes.storage_class or STANDARD),
         element("PartNumberMarker", query.after),
         element("NextPartNumberMarker", last),
         element("MaxParts", query.max_parts),

@@ -15,6 +15,7 @@ from stratum.adapters.web.lifecycle_handlers import LifecycleHandlers
 from stratum.adapters.web.lock_handlers import LockHandlers
 from stratum.adapters.web.object_handlers import ObjectHandlers
 from stratum.adapters.web.post_handlers import FormSigners, PostHandlers
+from stratum.adapters.web.restore_handlers import RestoreHandlers
 from stratum.adapters.web.tagging_handlers import TaggingHandlers
 from stratum.adapters.web.upload_handlers import UploadHandlers
 from stratum.adapters.web.website_handlers import WebsiteHandlers
@@ -23,6 +24,7 @@ from stratum.app.lifecycle import LifecycleWorker
 from stratum.app.locks import Locks
 from stratum.app.notifications import Notifications
 from stratum.app.objects import Objects
+from stratum.app.storage_classes import StorageClasses
 from stratum.app.uploads import Uploads
 
 
@@ -34,10 +36,11 @@ def handler_table(
     notifications: Notifications,
     locks: Locks,
     lifecycle: LifecycleWorker,
+    classes: StorageClasses,
 ) -> Mapping[Operation, Handler]:
     """Operation to handler; an operation that isn't here answers 501 NotImplemented."""
     return {
-        **_storing(buckets, objects, uploads, signers),
+        **_storing(buckets, objects, uploads, signers, classes),
         **_configuring(buckets, objects, notifications),
         **_properties(
             TaggingHandlers(buckets, objects),
@@ -48,11 +51,15 @@ def handler_table(
 
 
 def _storing(
-    buckets: Buckets, objects: Objects, uploads: Uploads, signers: FormSigners
+    buckets: Buckets,
+    objects: Objects,
+    uploads: Uploads,
+    signers: FormSigners,
+    classes: StorageClasses,
 ) -> dict[Operation, Handler]:
     of_buckets = BucketHandlers(buckets, objects)
-    of_objects = ObjectHandlers(buckets, objects)
-    of_uploads = UploadHandlers(buckets, objects, uploads)
+    of_objects = ObjectHandlers(buckets, objects, classes)
+    of_uploads = UploadHandlers(buckets, objects, uploads, classes)
     of_forms = PostHandlers(of_objects, signers)
     return {
         Operation.LIST_BUCKETS: of_buckets.list_buckets,
@@ -79,6 +86,7 @@ def _storing(
         Operation.ABORT_MULTIPART_UPLOAD: of_uploads.abort,
         Operation.LIST_PARTS: of_uploads.list_parts,
         Operation.LIST_MULTIPART_UPLOADS: of_uploads.list,
+        Operation.RESTORE_OBJECT: RestoreHandlers(classes).restore,
         Operation.POST_OBJECT: of_forms.post,
     }
 

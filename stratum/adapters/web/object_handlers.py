@@ -8,7 +8,7 @@ from stratum.adapters.s3 import checksum_headers as checksums
 from stratum.adapters.s3 import encryption_headers as encryption
 from stratum.adapters.s3 import headers as s3_headers
 from stratum.adapters.s3.dates import format_http_date
-from stratum.adapters.s3.headers import COPY_SOURCE_PREFIX, TIER_STORAGE_CLASSES
+from stratum.adapters.s3.headers import COPY_SOURCE_PREFIX
 from stratum.adapters.s3.metadata import (
     copied_metadata,
     metadata_headers,
@@ -28,6 +28,7 @@ from stratum.adapters.s3.xml_responses import (
 from stratum.adapters.s3.xml_tagging import replaces_tags
 from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document, stated_payload
+from stratum.adapters.web.restore_handlers import STORAGE_CLASS_HEADER, class_headers
 from stratum.adapters.web.version_headers import (
     asked_attributes,
     attribute_headers,
@@ -37,23 +38,27 @@ from stratum.adapters.web.version_headers import (
 )
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
+from stratum.app.storage_classes import StorageClasses
+from stratum.domain.attributes import VersionAttributes
 from stratum.domain.conditions import NO_CONDITIONS, Conditions, range_applies
 from stratum.domain.encryption import CustomerKey
 from stratum.domain.errors import StratumError
-from stratum.domain.names import Tier, object_key
+from stratum.domain.names import object_key
 from stratum.domain.notification import EventName, ObjectChange
 from stratum.domain.object import Target
 from stratum.domain.parts import resolve
 from stratum.domain.ranges import ByteRange, Span
+from stratum.domain.storage_class import shown_class
 from stratum.domain.volume import ObjectVersion
 
 BYPASS_ACTION = "s3:BypassGovernanceRetention"
 
 
 class ObjectHandlers:
-    def __init__(self, buckets: Buckets, objects: Objects) -> None:
+    def __init__(self, buckets: Buckets, objects: Objects, classes: StorageClasses) -> None:
         self._buckets = buckets
         self._objects = objects
+        self._classes = classes
 
     async def get(self, request: S3Request) -> S3Response:
         asked, number = _asked(request)
@@ -84,14 +89,14 @@ class ObjectHandlers:
             "last-modified": format_http_date(version.modified_at_ms // 1000),
             **version_header(self._buckets.get(version.bucket), version),
         }
-        storage_class = TIER_STORAGE_CLASSES[version.tier]
+        storage_class = shown_class(version.attributes.storage_class, version.tier)
         return xml(render_attributes(version, query, storage_class), headers)
 
     async def put(self, request: S3Request) -> S3Response:
         headers = request.head.headers
         _check_wishes(request)
         wish = encryption.encryption_wish(headers)
-        attributes = asked_attributes(request)
+        attributes = self._new_attributes(request)
         source, stated = stated_payload(request)
         version = await self._objects.put(
             request.caller,
@@ -119,6 +124,9 @@ class ObjectHandlers:
             s3_headers.conditions(headers, COPY_SOURCE_PREFIX),
         )
         tags = None if replaces_tags(headers) else original.attributes.tags
+        attributes = self._new_attributes(request, tags)
+        had_class = original.attributes.storage_class
+        other_class = STORAGE_CLASS_HEADER in headers and attributes.storage_class != had_class
         version = await self._objects.copy(
             request.caller,
             original,
@@ -126,9 +134,9 @@ class ObjectHandlers:
             object_metadata(headers) if replaces else copied_metadata(original.metadata, headers),
             checksums.requested_algorithm(headers),
             s3_headers.conditions(headers),
-            asked_attributes(request, tags),
-            changed=tags is None,
+            attributes,
             wish=wish,
+            changed=tags is None or other_class,
             source_key=encryption.customer_key(headers, encryption.SOURCE_CUSTOMER),
         )
         result = render_object_copied(version.etag, version.modified_at_ms, version.checksums)
@@ -226,6 +234,7 @@ class ObjectHandlers:
             "last-modified": format_http_date(version.modified_at_ms // 1000),
             **version_header(bucket, version),
             **attribute_headers(bucket, version),
+            **class_headers(self._classes, version),
             "x-stratum-tier": version.tier.value,
             "x-stratum-volume-id": version.volume_id,
             **response_overrides(request.query, anonymous=request.asked.who.is_anonymous),
@@ -233,8 +242,6 @@ class ObjectHandlers:
         if version.attributes.encryption is not None:
             customer_key = encryption.customer_key(request.head.headers)
             headers |= encryption.encryption_headers(version.attributes.encryption, customer_key)
-        if version.tier is not Tier.HOT:
-            headers["x-amz-storage-class"] = TIER_STORAGE_CLASSES[version.tier]
         is_partial = asked is not None or number is not None
         if checksums.wants_checksums(request.head.headers) and asked is None:
             headers |= _checksum_headers(version, number)
@@ -243,6 +250,13 @@ class ObjectHandlers:
         if is_partial and span.length:
             headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{version.size_bytes}"
         return (206 if is_partial else 200), headers
+
+    def _new_attributes(
+        self, request: S3Request, tags: dict[str, str] | None = None
+    ) -> VersionAttributes:
+        """Of the version that a request writes. Raises InvalidStorageClass too."""
+        kept = self._classes.kept(request.head.headers.get(STORAGE_CLASS_HEADER))
+        return replace(asked_attributes(request, tags), storage_class=kept)
 
 
 def _asked(request: S3Request) -> tuple[ByteRange | None, int | None]:
@@ -258,7 +272,6 @@ def _removal(request: S3Request, entry: DeletedEntry) -> ObjectChange:
 def _check_wishes(request: S3Request) -> None:
     """Refuse what would change an object in ways that aren't built, before any byte is read."""
     s3_headers.refuse_unsupported(request.head.headers)
-    s3_headers.storage_class(request.head.headers)
 
 
 def _checksum_headers(version: ObjectVersion, number: int | None) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stratum.adapters.s3 import checksum_headers as checksums
 from stratum.adapters.s3 import encryption_headers as encryption
 from stratum.adapters.s3 import headers as s3_headers
@@ -18,6 +20,7 @@ from stratum.adapters.s3.xml_responses import (
 )
 from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document, stated_payload
+from stratum.adapters.web.restore_handlers import STORAGE_CLASS_HEADER
 from stratum.adapters.web.version_headers import (
     asked_attributes,
     expires_header,
@@ -25,6 +28,7 @@ from stratum.adapters.web.version_headers import (
 )
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
+from stratum.app.storage_classes import StorageClasses
 from stratum.app.uploads import Uploads
 from stratum.domain.events import UploadStarted
 from stratum.domain.names import UploadId
@@ -32,15 +36,18 @@ from stratum.domain.volume import Upload
 
 
 class UploadHandlers:
-    def __init__(self, buckets: Buckets, objects: Objects, uploads: Uploads) -> None:
+    def __init__(
+        self, buckets: Buckets, objects: Objects, uploads: Uploads, classes: StorageClasses
+    ) -> None:
         self._buckets = buckets
         self._objects = objects
         self._uploads = uploads
+        self._classes = classes
 
     async def create(self, request: S3Request) -> S3Response:
         headers = request.head.headers
         s3_headers.refuse_unsupported(headers)
-        s3_headers.storage_class(headers)
+        kept = self._classes.kept(headers.get(STORAGE_CLASS_HEADER))
         wanted = checksums.upload_checksum(headers)
         started = UploadStarted(
             upload_id=self._uploads.new_upload_id(),
@@ -51,7 +58,7 @@ class UploadHandlers:
             metadata=object_metadata(headers),
             checksum_algorithm=wanted[0] if wanted else None,
             checksum_type=wanted[1] if wanted else None,
-            attributes=asked_attributes(request),
+            attributes=replace(asked_attributes(request), storage_class=kept),
         )
         wish = encryption.encryption_wish(headers)
         started = await self._uploads.start(request.caller, started, wish)

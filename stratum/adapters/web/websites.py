@@ -27,6 +27,7 @@ from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.object_handlers import ObjectHandlers
 from stratum.app.buckets import Buckets
 from stratum.app.objects import Objects
+from stratum.app.storage_classes import StorageClasses
 from stratum.domain.errors import StratumError
 from stratum.domain.names import BucketName, bucket_name, object_key
 from stratum.domain.principal import ANONYMOUS
@@ -66,11 +67,12 @@ class Websites:
         self,
         buckets: Buckets,
         objects: Objects,
+        classes: StorageClasses,
         guard: Guard,
         domains: Sequence[str],
     ) -> None:
         self._buckets = buckets
-        self._handlers = ObjectHandlers(buckets, objects)
+        self._handlers = ObjectHandlers(buckets, objects, classes)
         self._guard = guard
         self._domains = domains
 
