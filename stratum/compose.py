@@ -191,7 +191,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         objects = Objects(journal, datapath, tiering.accesses, new_id, now_ms, new_hasher, sealing)
         hashing = (new_hasher, combine, digest)
         uploads = Uploads(journal, datapath, objects, tiering.accesses, new_id, now_ms, *hashing)
-        told = open_deliveries(config, journal, objects, new_id, now_ms)
+        told = open_deliveries(config, journal, objects, metrics.deliveries, new_id, now_ms)
         deliveries = await opened.enter_async_context(told)
         lifecycle = make_lifecycle(journal, timers, tiering, rules, new_id, now_ms)
         await _start(background, (*tiering.loops(), lifecycle.run, *deliveries.loops()))

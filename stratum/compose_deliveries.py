@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from stratum.adapters.web.delivery_formats import delivery_formats
+from stratum.adapters.web.delivery_metrics import DeliveryMetrics
 from stratum.adapters.webhook import open_webhooks
 from stratum.app.config import Config
 from stratum.app.deliveries import Deliveries, make_deliveries
@@ -15,9 +16,17 @@ from stratum.ports import Journal, NewId, NowMs
 
 @asynccontextmanager
 async def open_deliveries(
-    config: Config, journal: Journal, objects: Objects, new_id: NewId, now_ms: NowMs
+    config: Config,
+    journal: Journal,
+    objects: Objects,
+    metrics: DeliveryMetrics,
+    new_id: NewId,
+    now_ms: NowMs,
 ) -> AsyncIterator[Deliveries]:
     """Notifications and access logs; their loops do not run yet. Raises InvalidConfig."""
     async with open_webhooks(config.webhooks) as webhooks:
         formats = delivery_formats(config.region, new_id)
-        yield make_deliveries(config, journal, objects, webhooks, formats, new_id, now_ms)
+        made = make_deliveries(config, journal, objects, webhooks, formats, new_id, now_ms)
+        metrics.watch("notification", lambda: made.notifications.lost)
+        metrics.watch("log line", lambda: made.access_logs.lost)
+        yield made

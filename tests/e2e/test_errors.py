@@ -99,14 +99,13 @@ def test_commands_need_credentials(server):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda s3, bucket: s3.get_bucket_replication(Bucket=bucket),
+        lambda s3, bucket: s3.get_object_torrent(Bucket=bucket, Key="k"),
         lambda s3, bucket: s3.put_bucket_accelerate_configuration(
             Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"}
         ),
-        lambda s3, bucket: s3.put_object_tagging(
-            Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]}
+        lambda s3, bucket: s3.put_bucket_metrics_configuration(
+            Bucket=bucket, Id="a", MetricsConfiguration={"Id": "a"}
         ),
-        lambda s3, bucket: s3.put_object(Bucket=bucket, Key="k", Body=b"y", Tagging="a=b"),
     ],
 )
 def test_what_is_not_built_says_so_and_changes_nothing(s3, bucket, call):
@@ -114,6 +113,25 @@ def test_what_is_not_built_says_so_and_changes_nothing(s3, bucket, call):
     with refused("NotImplemented", 501):
         call(s3, bucket)
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+
+
+def test_what_cannot_be_configured_is_not_configured(s3, bucket):
+    """Terraform and its like read every sub-resource."""
+    with refused("ReplicationConfigurationNotFoundError", 404):
+        s3.get_bucket_replication(Bucket=bucket)
+    s3.delete_bucket_replication(Bucket=bucket)
+    assert "Status" not in s3.get_bucket_accelerate_configuration(Bucket=bucket)
+    for kind in ("analytics", "inventory", "metrics", "intelligent_tiering"):
+        listed = getattr(s3, f"list_bucket_{kind}_configurations")(Bucket=bucket)
+        assert listed["IsTruncated"] is False
+        with refused("NoSuchConfiguration", 404):
+            getattr(s3, f"get_bucket_{kind}_configuration")(Bucket=bucket, Id="a")
+        with refused("NoSuchConfiguration", 404):
+            getattr(s3, f"delete_bucket_{kind}_configuration")(Bucket=bucket, Id="a")
+    with refused("404", 404):
+        s3.head_bucket(Bucket="no-such-bucket")
+    with refused("NoSuchBucket", 404):
+        s3.get_bucket_replication(Bucket="no-such-bucket")
 
 
 def test_documents_that_cannot_be_read(server, bucket):

@@ -152,6 +152,7 @@ CODES: dict[str, tuple[int, str]] = {
     "UnexpectedContent": (400, "This request does not support content"),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
+    "NoSuchConfiguration": (404, "The specified configuration does not exist."),
     "NoSuchKey": (404, "The specified key does not exist."),
     "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist"),
     "NoSuchObjectLockConfiguration": (
@@ -184,6 +185,10 @@ CODES: dict[str, tuple[int, str]] = {
     "PreconditionFailed": (
         412,
         "At least one of the pre-conditions you specified did not hold",
+    ),
+    "ReplicationConfigurationNotFoundError": (
+        404,
+        "The replication configuration was not found",
     ),
     "RequestTimeTooSkewed": (
         403,

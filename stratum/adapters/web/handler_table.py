@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stratum.adapters.s3.operations import Operation
+from stratum.adapters.web.absent_handlers import absent_handlers
 from stratum.adapters.web.access_handlers import AccessHandlers
 from stratum.adapters.web.bucket_handlers import BucketHandlers
 from stratum.adapters.web.cors_handlers import CorsHandlers
@@ -42,6 +43,7 @@ def handler_table(
     return {
         **_storing(buckets, objects, uploads, signers, classes),
         **_configuring(buckets, objects, notifications),
+        **absent_handlers(buckets),
         **_properties(
             TaggingHandlers(buckets, objects),
             LockHandlers(buckets, objects, locks),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from stratum.adapters.web.delivery_metrics import DeliveryMetrics
 from stratum.adapters.web.disk_metrics import DiskMetrics
 from stratum.adapters.web.tiering_metrics import TieringMetrics
 from stratum.domain.catalog import TierTotals
@@ -37,6 +38,7 @@ class Metrics:
         self._seq = Gauge("stratum_journal_position", "Events in the journal", registry=registry)
         self.tiering = TieringMetrics(registry)
         self.disks = DiskMetrics(registry)
+        self.deliveries = DeliveryMetrics(registry)
 
     def request(self, operation: str, status: int, elapsed_s: float) -> None:
         self._requests.labels(operation, str(status)).inc()
