@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from typing import Protocol
 
 from stratum.adapters.master_keys import KEY_BYTES, Keyring, MasterKey, RandomBytes
@@ -43,14 +44,14 @@ class UnwrappedKey:
     """A data key, 256 bits. Implements `app.sealing.DataKey`."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self.secret = secret
 
     def __repr__(self) -> str:
         return "UnwrappedKey()"
 
     def cipher(self, salt: str, segment_size_bytes: int) -> SegmentCipher:
         """The data key itself for the one plaintext without a salt, else one derived from it."""
-        secret = self._derived(_PART_LABEL + salt.encode()) if salt else self._secret
+        secret = self._derived(_PART_LABEL + salt.encode()) if salt else self.secret
         return SegmentCipher(secret, segment_size_bytes)
 
     def hidden(self, md5_hex: str) -> str:
@@ -63,7 +64,7 @@ class UnwrappedKey:
         return bytes(a ^ b for a, b in zip(digest, mask, strict=False))
 
     def _derived(self, label: bytes) -> bytes:
-        return hmac.digest(self._secret, label, hashlib.sha256)
+        return hmac.digest(self.secret, label, hashlib.sha256)
 
 
 class WrappingKeys:
@@ -81,20 +82,16 @@ class WrappingKeys:
         self, wish: EncryptionWish, bucket: BucketName, key: ObjectKey
     ) -> tuple[Encryption, UnwrappedKey]:
         """Raises NoSuchKmsKey, InvalidConfig if the keys can't be read."""
-        assert wish.method is not None, "it has been decided what to encrypt with"
-        name = key_name(wish.key_id) if wish.method is SseMethod.KMS else ""
-        data_key = self._random_bytes(KEY_BYTES)
-        master = self._master_for(wish, name)
-        bound_to = _bound_to(wish.method, name, wish.context, bucket, key)
-        wrapped = wrap_key(master, data_key, bound_to, self._random_bytes)
-        encryption = Encryption(
-            wish.method,
-            base64.b64encode(wrapped).decode("ascii"),
-            "" if wish.method is SseMethod.CUSTOMER else master.id.hex(),
-            name,
-            wish.context,
-        )
-        return encryption, UnwrappedKey(data_key)
+        made = UnwrappedKey(self._random_bytes(KEY_BYTES))
+        return self._wrapped(made, wish, bucket, key), made
+
+    def rewrap(
+        self, encryption: Encryption, wish: EncryptionWish, bucket: BucketName, key: ObjectKey
+    ) -> Encryption:
+        """The same data key, wrapped as `wish` says. Raises NoSuchKmsKey, SealBroken."""
+        data_key = self.unwrap(encryption, bucket, key, None)
+        updated = self._wrapped(data_key, wish, bucket, key)
+        return replace(updated, segment_size_bytes=encryption.segment_size_bytes)
 
     def unwrap(
         self,
@@ -119,6 +116,22 @@ class WrappingKeys:
                     "The provided encryption parameters did not match the ones used originally."
                 ) from None
         return UnwrappedKey(unwrap_key(self._master_of(own), wrapped, bound_to))
+
+    def _wrapped(
+        self, data_key: UnwrappedKey, wish: EncryptionWish, bucket: BucketName, key: ObjectKey
+    ) -> Encryption:
+        assert wish.method is not None, "it has been decided what to encrypt with"
+        name = key_name(wish.key_id) if wish.method is SseMethod.KMS else ""
+        master = self._master_for(wish, name)
+        bound_to = _bound_to(wish.method, name, wish.context, bucket, key)
+        wrapped = wrap_key(master, data_key.secret, bound_to, self._random_bytes)
+        return Encryption(
+            wish.method,
+            base64.b64encode(wrapped).decode("ascii"),
+            "" if wish.method is SseMethod.CUSTOMER else master.id.hex(),
+            name,
+            wish.context,
+        )
 
     def _master_for(self, wish: EncryptionWish, name: str) -> MasterKey:
         if wish.method is SseMethod.CUSTOMER:

@@ -25,6 +25,7 @@ from stratum.domain.encryption import (
     check_part_key_given,
     hides_md5,
     needs_customer_key,
+    updatable,
     wanted_encryption,
 )
 from stratum.domain.names import BucketName, ObjectKey
@@ -59,6 +60,12 @@ class ObjectKeys(Protocol):
         self, wish: EncryptionWish, bucket: BucketName, key: ObjectKey
     ) -> tuple[Encryption, DataKey]:
         """A new data key, wrapped as `wish` says. Raises NoSuchKmsKey."""
+        ...
+
+    def rewrap(
+        self, encryption: Encryption, wish: EncryptionWish, bucket: BucketName, key: ObjectKey
+    ) -> Encryption:
+        """The same data key, wrapped as `wish` says. Raises NoSuchKmsKey, SealBroken."""
         ...
 
     def unwrap(
@@ -239,6 +246,14 @@ class Sealing:
         if wanted is None:
             return None
         return Sealed(*self._keys.make(wanted, bucket, key), self._new_hasher, self._pool)
+
+    def updated(self, version: ObjectVersion, wish: EncryptionWish) -> Encryption:
+        """A version's encryption with its data key wrapped anew: its bytes stay as they are.
+
+        Raises InvalidRequest if it is not encrypted with a key of ours; NoSuchKmsKey, SealBroken.
+        """
+        old = updatable(version.attributes.encryption)
+        return self._keys.rewrap(old, wish, version.bucket, version.key)
 
     def of_version(self, version: ObjectVersion, customer_key: CustomerKey | None) -> Sealed | None:
         """For a version that is to be read. Raises InvalidRequest unless a client's key comes

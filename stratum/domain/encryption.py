@@ -146,6 +146,20 @@ def check_part_key_given(encryption: Encryption | None, customer_key: CustomerKe
         )
 
 
+def updatable(encryption: Encryption | None) -> Encryption:
+    """An encryption whose key can be wrapped with another one; raise InvalidRequest.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_UpdateObjectEncryption.html
+    """
+    if encryption is None:
+        raise InvalidRequest("The object is not encrypted; copy it onto itself to encrypt it")
+    if encryption.method is SseMethod.CUSTOMER:
+        raise InvalidRequest(
+            "The object is encrypted with a customer-provided key, which cannot be updated"
+        )
+    return encryption
+
+
 def hides_md5(encryption: Encryption | None) -> bool:
     """Whether the ETag is something else than the MD5 of the plaintext, as on Amazon S3:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html"""

@@ -121,6 +121,16 @@ def test_rotation_keeps_old_objects_readable(keys, file):
     assert sealed(keys.unwrap(old, "b", "k", None)) == sealed(made)
 
 
+def test_a_data_key_is_wrapped_anew_without_a_change(keys, file):
+    old, made = keys.make(S3, "b", "k")
+    new = keys.rewrap(old, EncryptionWish(SseMethod.KMS, "mine"), "b", "k")
+    assert (new.method, new.key_id) == (SseMethod.KMS, "mine")
+    assert new.wrapped_key != old.wrapped_key
+    assert sealed(keys.unwrap(new, "b", "k", None)) == sealed(made)
+    with pytest.raises(NoSuchKmsKey):
+        keys.rewrap(old, EncryptionWish(SseMethod.KMS, "nobody"), "b", "k")
+
+
 def test_a_version_that_is_gone_is_said_to_be(keys, file, tmp_path):
     of_store, _ = keys.make(S3, "b", "k")
     of_kms, _ = keys.make(KMS, "b", "k")

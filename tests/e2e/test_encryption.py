@@ -178,6 +178,28 @@ def test_keys_are_made_and_rotated_beside_the_running_server(server, s3, bucket)
     assert command(server, "kms", "rotate", "nobody")[0] == 2
 
 
+def test_an_object_gets_another_key_without_a_copy(s3, bucket):
+    def update(key, name):
+        arn = f"arn:aws:kms:us-east-1:000000000000:key/{name}"
+        chosen = {"SSEKMS": {"KMSKeyArn": arn}}
+        return {"Bucket": bucket, "Key": key, "ObjectEncryption": chosen}
+
+    for mode, wish in MODES.items():
+        s3.put_object(Bucket=bucket, Key=mode, Body=b"data", **wish)
+    for mode in ("s3", "kms"):
+        before = s3.head_object(Bucket=bucket, Key=mode)
+        s3.update_object_encryption(**update(mode, "key-two"))
+        got = s3.get_object(Bucket=bucket, Key=mode, ChecksumMode="ENABLED")
+        assert got["Body"].read() == b"data"
+        assert said(got) == {"": "aws:kms", "-aws-kms-key-id": "key-two"}
+        assert (got["ETag"], got["LastModified"]) == (before["ETag"], before["LastModified"])
+    for mode in ("none", "c"):
+        refusal = refused(s3.update_object_encryption, **update(mode, "key-two"))
+        assert refusal == (400, "InvalidRequest")
+    unknown = refused(s3.update_object_encryption, **update("s3", "nobody"))
+    assert unknown == (400, "KMS.NotFoundException")
+
+
 # -- default encryption -------------------------------------------------------------------------
 def configure(s3, bucket, method, key_id=None, **rule):
     default = {"SSEAlgorithm": method, **({"KMSMasterKeyID": key_id} if key_id else {})}

@@ -2,9 +2,13 @@
 
 import pytest
 
-from stratum.adapters.s3.errors import translate
-from stratum.adapters.s3.xml_encryption import parse_encryption, render_encryption
-from stratum.domain.encryption import EncryptionConfiguration, SseMethod
+from stratum.adapters.s3.errors import S3Error, translate
+from stratum.adapters.s3.xml_encryption import (
+    parse_encryption,
+    parse_object_encryption,
+    render_encryption,
+)
+from stratum.domain.encryption import EncryptionConfiguration, EncryptionWish, SseMethod
 
 
 def rule(inner):
@@ -43,6 +47,17 @@ BLOCKED = "<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></Block
 def test_what_is_read_is_rendered_and_read_again(inner, configuration):
     assert parse_encryption(rule(inner)) == configuration
     assert parse_encryption(render_encryption(configuration)) == configuration
+
+
+def test_another_key_for_an_object():
+    body = (
+        b"<ObjectEncryption><SSE-KMS><KMSKeyArn>mine</KMSKeyArn>"
+        b"<BucketKeyEnabled>true</BucketKeyEnabled></SSE-KMS></ObjectEncryption>"
+    )
+    assert parse_object_encryption(body) == EncryptionWish(SseMethod.KMS, "mine")
+    for wrong in (b"<ObjectEncryption/>", body.replace(b"mine", b""), b"<SSE-KMS/>"):
+        with pytest.raises(S3Error):
+            parse_object_encryption(wrong)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The XML of a bucket's default encryption.
+"""The XML of a bucket's default encryption, and of an object's new one.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionRule.html
 """
@@ -9,7 +9,7 @@ from stratum.adapters.s3.encryption_headers import DOUBLE_LAYER, KEY_ID_LENGTH_M
 from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.xml_requests import Element, boolean, parse_document
 from stratum.adapters.s3.xml_responses import document, element, optional
-from stratum.domain.encryption import EncryptionConfiguration, SseMethod
+from stratum.domain.encryption import EncryptionConfiguration, EncryptionWish, SseMethod
 from stratum.domain.errors import InvalidArgument
 
 ROOT = "ServerSideEncryptionConfiguration"
@@ -44,6 +44,17 @@ def render_encryption(configuration: EncryptionConfiguration) -> bytes:
         f"<BlockedEncryptionTypes>{element('EncryptionType', blocked)}</BlockedEncryptionTypes>",
         "</Rule>",
     )
+
+
+def parse_object_encryption(body: bytes) -> EncryptionWish:
+    """What UpdateObjectEncryption asks for, always SSE-KMS with a key. Raises S3Error
+    MalformedXML."""
+    chosen = parse_document(body, "ObjectEncryption").only("SSE-KMS")
+    key_id = (chosen.one("KMSKeyArn") or "").strip() if chosen else ""
+    if chosen is None or not key_id:
+        raise S3Error("MalformedXML")
+    boolean(chosen.one("BucketKeyEnabled"))
+    return EncryptionWish(SseMethod.KMS, key_id[:KEY_ID_LENGTH_MAX])
 
 
 def _by_default(default: Element) -> tuple[SseMethod, str]:

@@ -106,6 +106,7 @@ def _configuring(
         Operation.GET_BUCKET_ENCRYPTION: of_encryption.get,
         Operation.PUT_BUCKET_ENCRYPTION: of_encryption.put,
         Operation.DELETE_BUCKET_ENCRYPTION: of_encryption.delete,
+        Operation.UPDATE_OBJECT_ENCRYPTION: of_encryption.update_object,
         Operation.GET_BUCKET_CORS: of_cors.get,
         Operation.PUT_BUCKET_CORS: of_cors.put,
         Operation.DELETE_BUCKET_CORS: of_cors.delete,
