@@ -40,7 +40,7 @@ from stratum.app.rederive import rederive
 from stratum.app.upkeep import pass_state
 from stratum.compose_copies import archives
 from stratum.compose_disks import open_disks
-from stratum.compose_tiering import make_learning, tiering_rules
+from stratum.compose_tiering import open_learning, tiering_rules
 from stratum.domain.errors import InvalidArgument, JournalCorrupt, StratumError
 from stratum.domain.names import BucketName, ObjectKey, bucket_name, object_key
 from stratum.domain.policies import RULES
@@ -141,12 +141,13 @@ async def _status_alone(config: Config) -> reporting.Status:
 
 async def explain(config: Config, options: argparse.Namespace) -> int:
     bucket, key = _object(options.url)
+    rules = tiering_rules(config)
     async with (
         open_journal_readonly(config.journal) as journal,
         open_access_log(config.access_log) as access_log,
+        open_learning(config, access_log, rules, compose.now_ms) as learning,
     ):
-        rules = tiering_rules(config)
-        await make_learning(access_log, rules, compose.now_ms).load()
+        await learning.load()
         explanation = await explaining.explain(
             journal,
             access_log,

@@ -66,7 +66,7 @@ from stratum.compose_copies import open_copies
 from stratum.compose_deliveries import open_deliveries
 from stratum.compose_disks import keep_disks, make_datapath, open_disks
 from stratum.compose_encryption import make_sealing
-from stratum.compose_tiering import make_learning, tiering_rules
+from stratum.compose_tiering import open_learning, tiering_rules
 from stratum.domain.names import BucketName, Caller, ObjectKey, Tier
 from stratum.domain.object import require_version
 from stratum.ports import Journal, RemoteStore, ShardStore
@@ -159,6 +159,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
     async with (
         open_journal(config.journal, now_ms) as journal,
         open_access_log(config.access_log) as access_log,
+        open_learning(config, access_log, rules, now_ms) as learning,
         _own_cold_tier(config, journal, announce, meter) as remote,
         open_lifecycle_timers(config.lifecycle_timers) as timers,
         open_codec(workers=_workers(config), buffers=config.buffers) as codec,
@@ -185,7 +186,7 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
             new_id,
             now_ms,
             copies.mirror.settled_ms,
-            make_learning(access_log, rules, now_ms),
+            learning,
         )
         sealing = make_sealing(config, now_ms)
         objects = Objects(journal, datapath, tiering.accesses, new_id, now_ms, new_hasher, sealing)

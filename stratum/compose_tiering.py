@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import trio
 
 from stratum.adapters.hazard_solver import ArraySolver
 from stratum.adapters.price_file import load_prices
+from stratum.adapters.read_history import open_read_history
 from stratum.app.config import Config
+from stratum.app.history import ReadKeeper
 from stratum.app.learning import Learning
 from stratum.domain.names import Tier
 from stratum.domain.policies import make_follower
@@ -29,9 +32,15 @@ def tiering_rules(config: Config) -> Rules:
     return Rules(follower, prices, tiers, config.day_s)
 
 
-def make_learning(access_log: AccessLog, rules: Rules, now_ms: NowMs) -> Learning:
-    """What keeps the policy's knowledge, and works it out in threads."""
-    return Learning(access_log, rules, now_ms, _off_loop)
+@asynccontextmanager
+async def open_learning(
+    config: Config, access_log: AccessLog, rules: Rules, now_ms: NowMs
+) -> AsyncIterator[Learning]:
+    """What keeps the policy's knowledge and the reads, and works things out in threads."""
+    keep_s = config.history_days * config.day_s
+    async with open_read_history(config.read_history, now_ms()) as history:
+        keeper = ReadKeeper(history, now_ms, keep_s=keep_s, session_ms=rules.session_ms)
+        yield Learning(access_log, rules, now_ms, _off_loop, keeper)
 
 
 async def _off_loop(work: Callable[[], T], /) -> T:

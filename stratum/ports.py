@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from stratum.domain.access import Access
+from stratum.domain.access import Access, ReadRun
 from stratum.domain.catalog import Catalog
 from stratum.domain.directory import Change
 from stratum.domain.event_archive import ArchivedRow
@@ -302,6 +302,29 @@ class AccessLog(Protocol):
 
     async def learnt(self, state: bytes | None = None) -> bytes | None:
         """What the policy has learnt from all volumes, as it was last given; None before."""
+        ...
+
+
+class ReadHistory(Protocol):
+    """Which volumes were read when, in batches as they were noted. May lose the last batch in a
+    power cut."""
+
+    async def since_ms(self) -> int:
+        """From when on it is complete, in Unix ms."""
+        ...
+
+    async def append(self, runs: Sequence[ReadRun]) -> None:
+        """One batch; nothing if it is empty."""
+        ...
+
+    async def read(self, after: int = 0) -> tuple[int, Sequence[ReadRun]]:
+        """The batch after that number, with its own, by volume; the same number and nothing after
+        the last."""
+        ...
+
+    async def forget(self, before_ms: int, bytes_max: int) -> None:
+        """Drop batches without a read since then; and some of the oldest while all of them take
+        more than so many bytes."""
         ...
 
 

@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+import tempfile
+import time
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +19,11 @@ import trio
 import trio_parallel
 
 from stratum.adapters.cost_chart import draw_chart
+from stratum.adapters.journal_reader import open_journal_readonly
+from stratum.adapters.journal_trace import journal_trace
+from stratum.adapters.read_history import open_read_history
 from stratum.adapters.simulation_jobs import Job, run_job
+from stratum.adapters.trace_file import SAVED_SUFFIX, save_trace
 from stratum.app.config import Config
 from stratum.domain import wording
 from stratum.domain.errors import InvalidArgument, InvalidConfig
@@ -52,10 +58,16 @@ def add_parser(
     parser = subparsers.add_parser(
         "simulate", parents=[listing], help="what each policy would have cost on a trace"
     )
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--journal",
+        action="store_true",
+        help="this store's own history: the journal's writes and removals, and the reads that"
+        " tiering.history_days keeps",
+    )
+    source.add_argument(
         "--trace",
         action="append",
-        required=True,
         metavar="FILE",
         help="CSV or Parquet with the columns t (seconds), key, op (PUT, GET, DELETE), size;"
         " repeat for several",
@@ -79,15 +91,34 @@ def add_parser(
 
 async def simulate(config: Config, options: argparse.Namespace) -> int:
     """Run every policy over every trace, in as many processes as there are cores."""
-    traces = [Path(name) for name in options.trace]
     policies: list[str] = list(dict.fromkeys(options.policy or POLICIES))
     moves_out = Path(options.moves_out) if options.moves_out else None
-    if moves_out and (len(traces) > 1 or len(policies) > 1):
+    if moves_out and (len(options.trace or ["journal"]) > 1 or len(policies) > 1):
         raise InvalidArgument("--moves-out needs exactly one --trace and one --policy")
+    if not options.journal:
+        return await _simulate(config, options, [Path(name) for name in options.trace], policies)
+    if not config.read_history.exists():
+        raise InvalidArgument(f"no reads are kept yet: there is no {config.read_history}")
+    now_ms = time.time_ns() // 1_000_000
+    with tempfile.TemporaryDirectory(prefix="stratum-simulate-") as folder:
+        path = Path(folder) / f"journal{SAVED_SUFFIX}"
+        async with (
+            open_journal_readonly(config.journal) as journal,
+            open_read_history(config.read_history, now_ms) as history,
+        ):
+            trace = await journal_trace(journal, history, config.day_s, now_ms)
+        await trio.to_thread.run_sync(save_trace, trace, path)
+        return await _simulate(config, options, [path], policies)
+
+
+async def _simulate(
+    config: Config, options: argparse.Namespace, traces: Sequence[Path], policies: Sequence[str]
+) -> int:
     for trace in traces:
         if not trace.is_file():
             raise InvalidArgument(f"there is no file {trace}")
     prices = _prices(config, options.prices)
+    moves_out = Path(options.moves_out) if options.moves_out else None
     jobs = [
         Job(trace, policy, prices, moves_out if policy else None)
         for trace in traces
@@ -177,7 +208,7 @@ def _document(
         "patience": prices.patience,
         "traces": [
             {
-                "trace": str(result.trace),
+                "trace": _name(result.trace),
                 "optimum": result.optimum,
                 "policies": [_record(result, policy) for policy in policies],
             }
@@ -207,6 +238,10 @@ def _record(result: Result, policy: str) -> dict[str, Any]:
     }
 
 
+def _name(trace: Path) -> str:
+    return "this store's own history" if trace.suffix == SAVED_SUFFIX else str(trace)
+
+
 def _summary(results: Sequence[Result], policies: Sequence[str]) -> list[tuple[str, float, float]]:
     """By policy: the geometric mean of the ratios, and the worst."""
     ratios = {policy: [result.ratio(policy) for result in results] for policy in policies}
@@ -216,7 +251,11 @@ def _summary(results: Sequence[Result], policies: Sequence[str]) -> list[tuple[s
 def _text(results: Sequence[Result], policies: Sequence[str], prices: PriceList) -> str:
     lines = [f"price list {prices.version()}, {prices.patience}; costs in $"]
     for result in results:
-        lines += ["", f"{result.trace}: optimum {result.optimum:.4g}", *_table(result, policies)]
+        lines += [
+            "",
+            f"{_name(result.trace)}: optimum {result.optimum:.4g}",
+            *_table(result, policies),
+        ]
         left_out = next(iter(result.outcomes.values())).left_out
         if left_out:
             requests = wording.count(left_out, "request")

@@ -7,6 +7,7 @@ which only matter for PUT. Parquet needs pyarrow, which is only imported for it.
 from __future__ import annotations
 
 import csv
+import json
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from stratum.domain.errors import InvalidArgument
 from stratum.domain.simulation import OPERATIONS, Request
 
 COLUMNS = ("t", "key", "op", "size")
+SAVED_SUFFIX = ".stratum-trace"
+"""Of a trace that was saved to be handed to worker processes."""
 PARQUET_BATCH_ROWS = 100_000
 SPAN_MAX_S = 100 * 366 * 86400
 """A longer trace has its times in another unit."""
@@ -41,10 +44,33 @@ class Trace:
 
 def read_trace(path: Path) -> Trace:
     """Read a file whole. Raises InvalidArgument for what isn't a trace, OSError."""
+    if path.suffix == SAVED_SUFFIX:
+        return _load(path)
     if path.suffix == ".parquet":
         return _collect(_parquet_rows(path), path)
     with path.open(newline="", encoding="utf-8") as file:
         return _collect(_csv_rows(file, path), path)
+
+
+def save_trace(trace: Trace, path: Path) -> None:
+    """Write a trace for `read_trace` of this machine: keys in JSON, then the columns."""
+    with path.open("wb") as file:
+        keys = json.dumps(list(trace.keys)).encode()
+        file.write(b"%d %d\n" % (len(keys), len(trace)))
+        file.write(keys)
+        for column in (trace.times_s, trace.numbers, trace.sizes_bytes):
+            column.tofile(file)
+        file.write(trace.operations)
+
+
+def _load(path: Path) -> Trace:
+    with path.open("rb") as file:
+        keys_length, length = map(int, file.readline().split())
+        keys = json.loads(file.read(keys_length))
+        times_s, numbers, sizes_bytes = array("q"), array("q"), array("q")
+        for column in (times_s, numbers, sizes_bytes):
+            column.fromfile(file, length)
+        return Trace(keys, times_s, numbers, bytearray(file.read()), sizes_bytes)
 
 
 def _collect(rows: Iterator[tuple[int, str, str, int]], path: Path) -> Trace:

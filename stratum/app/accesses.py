@@ -121,7 +121,7 @@ class AccessRecorder:
         finally:
             with trio.move_on_after(FLUSH_LIMIT_S, shield=True):
                 await self._try_flush()
-                await self._learning.save()
+                await self._learning.finish()
 
     async def flush(self) -> None:
         """Bring the access log up to date with the journal, then write the reads noted so far."""
@@ -201,6 +201,7 @@ class AccessRecorder:
                     row = before.get(volume_id) or self._rules.written(volume)
                     reads = [(first, last, number) for first, last, number in sessions]
                     rows.append(self._rules.read(volume, row, reads, now_ms))
+                    self._learning.keeper.note(volume_id, reads)
             if rows:
                 await self._access_log.put(rows)
         self._announce(rows)

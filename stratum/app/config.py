@@ -21,6 +21,7 @@ from stratum.domain.errors import InvalidConfig
 from stratum.domain.names import Tier
 from stratum.domain.ownership import ObjectOwnership
 from stratum.domain.policies import HAZARD, POLICIES
+from stratum.domain.pricing import PATIENCES
 from stratum.domain.stripes import ErasureProfile
 
 Value = str | int | float | bool | tuple[str, ...]
@@ -57,6 +58,7 @@ KEYS: dict[str, tuple[Value, str]] = {
     "tiering.interval_s": (60.0, "longest time between two looks at the timers"),
     "tiering.day_s": (86400.0, "how long a day lasts for tiering, in seconds"),
     "tiering.policy": (HAZARD, f"the policy that decides: {', '.join(POLICIES)}"),
+    "tiering.history_days": (400.0, "how long reads are kept for simulations; 0: not at all"),
     "tiering.patience": ("balanced", "what waiting costs: thrifty, balanced or fast"),
     "tiering.prices": ("prices.toml", "price list; relative to DATA"),
     "tiering.moves": (2, "moves carried out at once"),
@@ -113,6 +115,7 @@ class Config:
     tiering_interval_s: float
     day_s: float
     policy: str
+    history_days: float
     patience: str
     prices: Path
     moves: MoveLimits
@@ -134,6 +137,10 @@ class Config:
     @property
     def access_log(self) -> Path:
         return self.journal.with_name("access.db")
+
+    @property
+    def read_history(self) -> Path:
+        return self.journal.with_name("reads.db")
 
     @property
     def lifecycle_timers(self) -> Path:
@@ -264,10 +271,9 @@ def _config(data: Path, values: Mapping[str, Value]) -> Config:
         tiering_enabled=bool(values["tiering.enabled"]),
         tiering_interval_s=number("tiering.interval_s", 0.01),
         day_s=number("tiering.day_s", 0.01),
+        history_days=number("tiering.history_days", 0, 36_600),
         policy=one_of("tiering.policy", text("tiering.policy"), POLICIES),
-        patience=one_of(
-            "tiering.patience", text("tiering.patience"), ("thrifty", "balanced", "fast")
-        ),
+        patience=one_of("tiering.patience", text("tiering.patience"), PATIENCES),
         prices=data / text("tiering.prices"),
         moves=MoveLimits(
             at_once=int(number("tiering.moves", 1, 64)),

@@ -1,6 +1,6 @@
-"""Keeping what the hazard table learns: plans made anew off the event loop, counts kept on disk.
+"""Keeping what is learnt: plans made anew off the event loop, the hazard table and reads on disk.
 
-Nothing of it is done where the policy does not learn. The table is kept when its plans are made
+Where the policy does not learn, only reads are kept. The table is kept when its plans are made
 anew, hourly if there is something new, and at shutdown: a crash loses the counts of an hour.
 """
 
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from stratum.app.history import ReadKeeper
 from stratum.domain.errors import StratumError
 from stratum.domain.hazard_following import HazardFollower, Refresh
 from stratum.domain.hazard_state import decode_table, encode_table
@@ -36,6 +37,7 @@ class Learning:
         rules: Rules,
         now_ms: NowMs,
         off_loop: OffLoop,
+        keeper: ReadKeeper,
     ) -> None:
         follower = rules.follower
         self._follower = follower if isinstance(follower, HazardFollower) else None
@@ -43,6 +45,7 @@ class Learning:
         self._rules = rules
         self._now_ms = now_ms
         self._off_loop = off_loop
+        self.keeper = keeper
         self._saved_changes = 0
         self._saved_ms = now_ms()
 
@@ -62,6 +65,7 @@ class Learning:
     async def keep_up(self) -> None:
         """Make the plans anew if it is time for it, and save if that is so long ago. To be called
         before the policy is told or asked anything."""
+        await self._keep_reads()
         follower = self._follower
         if follower is None:
             return
@@ -71,6 +75,11 @@ class Learning:
             await self._solve(follower, follower.begin_refresh())
         if refreshing or now_ms - self._saved_ms >= SAVE_S * 1000:
             await self.save()
+
+    async def finish(self) -> None:
+        """Keep everything, before the server ends."""
+        await self._keep_reads(all_=True)
+        await self.save()
 
     async def save(self) -> None:
         """Keep the table if it has counted anything new."""
@@ -84,6 +93,12 @@ class Learning:
             self._saved_changes = changes
         except StratumError as error:
             log.warning("what was learnt is not saved: %s", error)
+
+    async def _keep_reads(self, *, all_: bool = False) -> None:
+        try:
+            await self.keeper.keep(all_=all_)
+        except StratumError as error:
+            log.warning("reads are not kept for simulations: %s", error)
 
     async def _solve(self, follower: HazardFollower, refresh: Refresh) -> None:
         follower.install(await self._off_loop(refresh.run))

@@ -53,3 +53,13 @@ def unread(volume_id: VolumeId, at_ms: int) -> Access:
 def look(access: Access, at_ms: int) -> Access:
     """The row that is looked at then, whatever its policy thought."""
     return replace(access, look_at_ms=at_ms, due_at_ms=at_ms)
+
+
+@dataclass(frozen=True)
+class ReadRun:
+    """Reads of one volume within an hour of the first. Times in Unix ms."""
+
+    volume_id: VolumeId
+    first_ms: int
+    last_ms: int
+    reads: int

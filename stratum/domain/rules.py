@@ -32,6 +32,11 @@ Reads = tuple[int, int, int]
 """Reads of one volume: the first and the last, in Unix ms, and how many."""
 
 
+def clock_s(at_ms: int, day_s: float) -> float:
+    """Unix ms in seconds of a tiering clock whose days last so many real seconds."""
+    return at_ms / (day_s * 1000 / DAY_S)
+
+
 @dataclass(frozen=True)
 class Rules:
     follower: Follower
@@ -52,7 +57,7 @@ class Rules:
 
     def clock_s(self, at_ms: int) -> float:
         """Unix ms in seconds of the tiering clock."""
-        return at_ms / self._ms_per_s
+        return clock_s(at_ms, self.day_s)
 
     # -- what happens to a volume -----------------------------------------------------------------
     def written(self, volume: Volume) -> Access:

@@ -19,6 +19,7 @@ from stratum.adapters.memory_disk import MemoryDisk
 from stratum.adapters.memory_journal import MemoryJournal
 from stratum.adapters.memory_remote import MemoryRemote
 from stratum.adapters.metered_remote import MeteredRemote
+from stratum.adapters.read_history import MemoryReadHistory
 from stratum.adapters.record_codec import decode_record, encode_record
 from stratum.adapters.s3.digests import new_hasher
 from stratum.adapters.stripe_codec import InlineCodec
@@ -27,6 +28,7 @@ from stratum.app.accesses import AccessRecorder
 from stratum.app.datapath import DataPath
 from stratum.app.explain import explain
 from stratum.app.foreground import Foreground
+from stratum.app.history import ReadKeeper
 from stratum.app.learning import Learning
 from stratum.app.mover import MoveLimits, Mover
 from stratum.app.objects import Objects
@@ -229,7 +231,14 @@ class World:
         self.metrics = Metrics()
         self.foreground = Foreground()
         rows = trio.Lock()
-        self.learning = Learning(self.access_log, self.rules, self.now_ms, inline)
+        self.read_history = before.read_history if before else MemoryReadHistory(self.now_ms())
+        keeper = ReadKeeper(
+            self.read_history,
+            self.now_ms,
+            keep_s=400 * day_s,
+            session_ms=self.rules.session_ms,
+        )
+        self.learning = Learning(self.access_log, self.rules, self.now_ms, inline, keeper)
         self.recorder = AccessRecorder(
             self.journal,
             self.access_log,
