@@ -53,7 +53,7 @@ class DiskCondition:
 
 
 class WatchedDisk:
-    """Implements ShardStore. `may_fail(aspect)`: whether its tier can do without one disk more."""
+    """Implements ShardStore. `is_spare(aspect)`: whether its tier can do without it."""
 
     def __init__(self, inner: ShardStore) -> None:
         self.inner = inner
@@ -61,7 +61,7 @@ class WatchedDisk:
         self.health = {aspect: Health() for aspect in Aspect}
         self.free_bytes = 0
         self.is_full = False
-        self.may_fail: Callable[[Aspect], bool] = lambda _: True
+        self.is_spare: Callable[[Aspect], bool] = lambda _: True
         self._calls: dict[int, tuple[Aspect, float]] = {}
         self._numbers = itertools.count()
 
@@ -116,7 +116,7 @@ class WatchedDisk:
     def watched(self, aspect: Aspect) -> Iterator[None]:
         """A call to the disk. Raises DiskFailed before it if the disk is set aside."""
         health = self.health[aspect]
-        if health.condition is Condition.FAILED:
+        if health.is_set_aside:
             raise DiskFailed(f"{self.path}: set aside: {health.reason}")
         number = next(self._numbers)
         begun_s = trio.current_time()
@@ -125,7 +125,7 @@ class WatchedDisk:
             yield
         except DiskFailed as error:
             if not isinstance(error, DiskFull):
-                self.went_wrong(aspect, str(error))
+                health.erred(str(error))
             raise
         except ShardNotFound:
             health.went_well()
@@ -136,20 +136,15 @@ class WatchedDisk:
         finally:
             self._calls.pop(number, None)
 
-    def went_wrong(self, aspect: Aspect, reason: str, *, slow: bool = False) -> None:
-        """Count it; the disk may be set aside."""
-        may_fail = not slow or self.may_fail(aspect)
-        health = self.health[aspect]
-        if health.went_wrong(reason, trio.current_time(), slow=slow, may_fail=may_fail):
-            log.error("%s is set aside for %s: %s", self.path, aspect, reason)
-
     def look_at_calls(self) -> None:
         """Count those that have taken SLOW_S, and begin to count them again."""
         now_s = trio.current_time()
         for number, (aspect, since_s) in list(self._calls.items()):
             if now_s - since_s >= SLOW_S:
                 self._calls[number] = (aspect, now_s)
-                self.went_wrong(aspect, f"no answer in {SLOW_S:.0f} s", slow=True)
+                reason, may = f"no answer in {SLOW_S:.0f} s", self.is_spare(aspect)
+                if self.health[aspect].was_slow(reason, now_s, may_set_aside=may):
+                    log.error("%s is set aside for %s: %s", self.path, aspect, reason)
 
 
 class _WatchedWriter:
@@ -212,11 +207,13 @@ class DiskWatch:
         self._spare = spare
         for members in disks.values():
             for disk in members:
-                disk.may_fail = partial(self._can_do_without_another, members)
+                disk.is_spare = partial(self._can_do_without, members, disk)
 
-    def _can_do_without_another(self, members: Sequence[WatchedDisk], aspect: Aspect) -> bool:
-        failed = sum(each.health[aspect].condition is Condition.FAILED for each in members)
-        return failed < self._spare[aspect]
+    def _can_do_without(
+        self, members: Sequence[WatchedDisk], disk: WatchedDisk, aspect: Aspect
+    ) -> bool:
+        others = [each.health[aspect].condition for each in members if each is not disk]
+        return others.count(Condition.FAILED) < self._spare[aspect]
 
     def conditions(self) -> list[DiskCondition]:
         """What is thought of every disk."""
@@ -259,7 +256,7 @@ class DiskWatch:
                 (Aspect.WRITING, self._probe_writing),
             ):
                 health = disk.health[aspect]
-                if health.condition is not Condition.FAILED and aspect is Aspect.WRITING:
+                if not health.is_set_aside and aspect is Aspect.WRITING:
                     continue
                 fault = f"no answer in {PROBE_LIMIT_S:.0f} s"
                 with trio.move_on_after(PROBE_LIMIT_S) as scope:
@@ -276,7 +273,7 @@ class DiskWatch:
     async def _probe_reading(self, disk: WatchedDisk, tier: Tier, index: int) -> str:
         """What is wrong, or nothing. Takes note of the free space."""
         try:
-            if disk.health[Aspect.READING].condition is Condition.FAILED:
+            if disk.health[Aspect.READING].is_set_aside:
                 label, usage = await disk.inner.label(), await disk.inner.usage()
             else:
                 label, usage = await disk.label(), await disk.usage()
@@ -290,7 +287,11 @@ class DiskWatch:
         if label is None:
             return "missing: there is no label"
         if expected is not None and label.get("disk_id") != expected:
-            return "another disk than the one that belongs here"
+            fault = "another disk than the one that belongs here"
+            for health in disk.health.values():
+                if not health.is_set_aside:
+                    health.set_aside(fault, trio.current_time())
+            return fault
         return ""
 
     async def _probe_writing(self, disk: WatchedDisk, tier: Tier, index: int) -> str:

@@ -112,6 +112,8 @@ async def status(
     for tier, members in disks.items():
         found = await _disks(tier, members, known, {each.path: each for each in conditions})
         local = _local(tier, found, totals.get(tier, NOTHING), profile)
+        suspects = [each for each in conditions if each.tier is tier]
+        local = _with_suspects(local, suspects)
         tiers.append(_with_watermark(local, limits.high_watermark) if limits else local)
     if remote is not None:
         held = totals.get(Tier.COLD, NOTHING)
@@ -186,6 +188,16 @@ def _with_watermark(tier: TierStatus, high: float) -> TierStatus:
     return replace(tier, warnings=(*tier.warnings, full))
 
 
+def _with_suspects(tier: TierStatus, disks: Sequence[DiskCondition]) -> TierStatus:
+    """A word on disks that work again, and did not a while ago."""
+    warnings = [
+        f"{disk.path} is suspect: {disk.reason}"
+        for disk in disks
+        if disk.condition is Condition.SUSPECT
+    ]
+    return replace(tier, warnings=(*tier.warnings, *warnings))
+
+
 async def _disks(
     tier: Tier,
     members: Sequence[ShardStore],
@@ -207,7 +219,7 @@ async def _disks(
         state = result.value or DiskStatus(disk.path, "no answer", 0, 0, 0)
         thought = conditions.get(disk.path)
         if thought is not None and state.state == "online":
-            if thought.condition is not Condition.HEALTHY:
+            if thought.condition is Condition.FAILED:
                 state = replace(state, state=f"{thought.condition}: {thought.reason}")
             elif thought.is_full:
                 state = replace(state, state="full")

@@ -1,10 +1,10 @@
 """What is thought of a disk: healthy, suspect or failed, with hysteresis.
 
-A disk that errs again and again, or lets calls wait much longer than the other disks, is set aside
-and not asked any more. It is let in again after it has answered several probes one after the
-other, and is suspect until it has worked well for a while: a disk that comes and goes is not
-asked on each of its comings. Reading and writing are judged apart: a full disk, or one that is
-mounted read-only, still reads.
+A disk that errs again and again has failed, and is still asked: an error comes at once, and when
+the disk is back it is used at once. One that lets calls wait much longer than others is set aside
+and not asked any more, since each call would cost somebody its time. It is let in again after it
+has answered several probes one after the other. Either is suspect until it has worked well for a
+while. Reading and writing are judged apart: a full disk, or one mounted read-only, still reads.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ FAILURES_TO_FAIL = 5
 SUCCESSES_TO_HEALTHY = 50
 """Calls that went well one after the other, then a suspect disk is healthy again."""
 PROBES_TO_READMIT = 3
-"""Probes that went well one after the other, then a failed disk is asked again."""
+"""Probes, or calls, that went well one after the other, then a failed disk is only suspect."""
 PROBE_FIRST_S = 2.0
-PROBE_MAX_S = 60.0
-"""Time between two probes of a failed disk; it doubles with each one that fails."""
+PROBE_MAX_S = 30.0
+"""Time between two probes of a disk set aside; it doubles with each one that fails."""
 
 
 class Condition(StrEnum):
@@ -43,8 +43,8 @@ class Health:
         self.condition = Condition.HEALTHY
         self.reason = ""
         """What went wrong last, while it is not healthy."""
-        self.is_slow = False
-        """Whether that was a call that took too long."""
+        self.is_set_aside = False
+        """Whether it should not be asked."""
         self._failures = 0
         self._successes = 0
         self._probe_at_s = 0.0
@@ -53,31 +53,37 @@ class Health:
     def went_well(self) -> None:
         """A call was answered in time."""
         self._failures = 0
-        if self.condition is Condition.SUSPECT:
-            self._successes += 1
-            if self._successes >= SUCCESSES_TO_HEALTHY:
-                self.condition, self.reason = Condition.HEALTHY, ""
-                self._pause_s = PROBE_FIRST_S
+        if self.condition is Condition.HEALTHY or self.is_set_aside:
+            return  # a call from before
+        self._successes += 1
+        if self.condition is Condition.FAILED and self._successes >= PROBES_TO_READMIT:
+            self._let_in()
+        elif self._successes >= SUCCESSES_TO_HEALTHY:
+            self.condition, self.reason = Condition.HEALTHY, ""
+            self._pause_s = PROBE_FIRST_S
 
-    def went_wrong(self, reason: str, now_s: float, *, slow: bool, may_fail: bool) -> bool:
-        """A call failed or took too long; whether the disk is set aside because of it, which
-        happens only if it `may_fail`."""
-        self._failures += 1
-        self._successes = 0
-        self.reason, self.is_slow = reason, slow
-        if self.condition is Condition.FAILED:
+    def erred(self, reason: str) -> None:
+        """A call failed."""
+        self._count(reason)
+
+    def was_slow(self, reason: str, now_s: float, *, may_set_aside: bool) -> bool:
+        """A call took too long; whether the disk is set aside because of it, which happens only
+        if others can do without it."""
+        self._count(reason)
+        if self._failures < FAILURES_TO_FAIL or not may_set_aside or self.is_set_aside:
             return False
-        if self._failures >= FAILURES_TO_FAIL and may_fail:
-            self.condition = Condition.FAILED
-            self._probe_at_s = now_s + self._pause_s
-            return True
-        if self._failures >= FAILURES_TO_SUSPECT:
-            self.condition = Condition.SUSPECT
-        return False
+        self.set_aside(reason, now_s)
+        return True
+
+    def set_aside(self, reason: str, now_s: float) -> None:
+        """Do not ask it before probes went well."""
+        self.condition, self.reason, self.is_set_aside = Condition.FAILED, reason, True
+        self._successes = 0
+        self._probe_at_s = now_s + self._pause_s
 
     def probe_is_due(self, now_s: float) -> bool:
         """Whether it should be asked if it works again."""
-        return self.condition is Condition.FAILED and now_s >= self._probe_at_s
+        return self.is_set_aside and now_s >= self._probe_at_s
 
     def probed(self, reason: str, now_s: float) -> bool:
         """A probe was answered, or not and why; whether the disk is let in again."""
@@ -91,6 +97,18 @@ class Health:
         self._probe_at_s = now_s + PROBE_FIRST_S
         if self._successes < PROBES_TO_READMIT:
             return False
-        self.condition = Condition.SUSPECT
-        self._failures = self._successes = 0
+        self._let_in()
         return True
+
+    def _count(self, reason: str) -> None:
+        self._failures += 1
+        self._successes = 0
+        self.reason = reason
+        if self._failures >= FAILURES_TO_FAIL:
+            self.condition = Condition.FAILED
+        elif self._failures >= FAILURES_TO_SUSPECT and self.condition is Condition.HEALTHY:
+            self.condition = Condition.SUSPECT
+
+    def _let_in(self) -> None:
+        self.condition, self.is_set_aside = Condition.SUSPECT, False
+        self._failures = self._successes = 0

@@ -7,7 +7,7 @@ from stratum.app import disk_watch, extents
 from stratum.app.crew import Crew
 from stratum.app.disk_watch import DiskWatch, WatchedDisk
 from stratum.app.upkeep import PassState, Upkeep, UpkeepConfig
-from stratum.domain.disk_health import FAILURES_TO_FAIL, Aspect, Condition
+from stratum.domain.disk_health import Aspect, Condition
 from stratum.domain.errors import InsufficientDisks, StorageFull
 from stratum.domain.names import Tier
 from stratum.domain.object import Target
@@ -163,7 +163,7 @@ async def test_a_disk_that_hangs_is_set_aside_and_comes_back(store, nursery, aut
     store.hot[3].hanging = True
     await trio.sleep(60)
     watched = store.disks[HOT][3]
-    assert watched.health[Aspect.READING].condition is Condition.FAILED
+    assert watched.health[Aspect.READING].is_set_aside
     begun_s = trio.current_time()
     assert await store.get("k") == SMALL
     assert trio.current_time() == begun_s
@@ -172,20 +172,37 @@ async def test_a_disk_that_hangs_is_set_aside_and_comes_back(store, nursery, aut
     assert "no answer" in state.reason
     store.hot[3].hanging = False
     await trio.sleep(300)
-    assert watched.health[Aspect.READING].condition is not Condition.FAILED
+    assert not watched.health[Aspect.READING].is_set_aside
     assert await store.get("k") == SMALL
 
 
-async def test_a_disk_that_errs_is_not_asked_on_and_on(store, nursery, autojump_clock):
-    await nursery.start(store.watch().run)
+async def test_a_disk_that_errs_has_failed_and_is_used_when_it_is_back(
+    store, nursery, autojump_clock
+):
+    watch = store.watch()
+    await nursery.start(watch.run)
     store.hot[5].failing = {"create", "append", "seal"}
     for number in range(20):
         await store.put(f"k{number}", SMALL)
-    assert store.hot[5].calls.count("create") <= FAILURES_TO_FAIL
     assert all(store.missing(f"k{number}") == (5,) for number in range(20))
-    await trio.sleep(60)
+    state = next(each for each in watch.conditions() if each.path == "hot5")
+    assert (state.condition, state.reason) == (Condition.FAILED, "writing: hot5: create failed")
     store.hot[5].failing = set()
-    await trio.sleep(200)
+    await store.put("later", SMALL)
+    assert store.missing("later") == ()
+
+
+async def test_a_disk_whose_writes_hang_is_probed_until_they_do_not(store, nursery, autojump_clock):
+    await nursery.start(store.watch().run)
+    watched = store.disks[HOT][5]
+    watched.health[Aspect.WRITING].set_aside("no answer", trio.current_time())
+    store.hot[5].failing = {"create"}
+    await trio.sleep(100)
+    assert watched.health[Aspect.WRITING].is_set_aside
+    await store.put("k", SMALL)
+    assert store.missing("k") == (5,)
+    store.hot[5].failing = set()
+    await trio.sleep(100)
     await store.put("later", SMALL)
     assert store.missing("later") == ()
     assert not [name for name in store.hot[5].shards() if name.startswith("probe")]
@@ -210,20 +227,18 @@ async def test_when_all_disks_are_slow_none_is_set_aside_for_it(store, nursery, 
     for number in range(10):
         await store.put(f"k{number}", SMALL)
     for aspect, spare in disk_watch.SPARE.items():
-        healths = [each.health[aspect] for each in store.disks[HOT]]
-        assert sum(health.condition is Condition.FAILED for health in healths) <= spare
+        assert sum(each.health[aspect].is_set_aside for each in store.disks[HOT]) <= spare
 
 
 async def test_another_disk_in_its_place_is_not_let_in(store, nursery, autojump_clock):
     await nursery.start(store.watch().run)
-    store.hot[0].failing = {"label"}
-    await trio.sleep(60)
-    store.hot[0].failing = set()
     store.hot[0]._label = {"disk_id": "another"}
     await trio.sleep(600)
     watched = store.disks[HOT][0]
-    assert watched.health[Aspect.READING].condition is Condition.FAILED
+    assert all(health.is_set_aside for health in watched.health.values())
     assert "another disk" in watched.reason
+    await store.put("k", SMALL)
+    assert store.missing("k") == (0,)
 
 
 # -- full -----------------------------------------------------------------------------------------

@@ -12,43 +12,66 @@ from stratum.domain.disk_health import (
 )
 
 
-def wrong(health, times, *, may_fail=True, slow=False, now_s=0.0):
-    return [health.went_wrong("EIO", now_s, slow=slow, may_fail=may_fail) for _ in range(times)]
+def slow(health, times, *, may_set_aside=True, now_s=0.0):
+    """Whether each of so many slow calls set it aside."""
+    return [health.was_slow("slow", now_s, may_set_aside=may_set_aside) for _ in range(times)]
+
+
+def err(health, times):
+    for _ in range(times):
+        health.erred("EIO")
 
 
 @pytest.fixture
-def failed():
+def aside():
     health = Health()
-    wrong(health, FAILURES_TO_FAIL)
+    assert slow(health, FAILURES_TO_FAIL)[-1]
     return health
 
 
 def test_one_error_is_forgiven():
     health = Health()
     for _ in range(100):
-        wrong(health, FAILURES_TO_SUSPECT - 1)
+        err(health, FAILURES_TO_SUSPECT - 1)
         health.went_well()
     assert health.condition is Condition.HEALTHY
 
 
-def test_errors_one_after_the_other_make_it_suspect_then_failed():
+def test_errors_make_it_suspect_then_failed_and_it_is_still_asked():
     health = Health()
-    assert wrong(health, FAILURES_TO_SUSPECT) == [False] * FAILURES_TO_SUSPECT
+    err(health, FAILURES_TO_SUSPECT)
     assert health.condition is Condition.SUSPECT
-    assert wrong(health, FAILURES_TO_FAIL - FAILURES_TO_SUSPECT)[-1]
-    assert health.condition is Condition.FAILED
-    assert health.reason == "EIO"
+    err(health, FAILURES_TO_FAIL - FAILURES_TO_SUSPECT)
+    assert (health.condition, health.reason) == (Condition.FAILED, "EIO")
+    assert not health.is_set_aside
+    for _ in range(PROBES_TO_READMIT):
+        assert health.condition is Condition.FAILED
+        health.went_well()
+    assert health.condition is Condition.SUSPECT
 
 
-def test_the_last_that_is_needed_is_not_set_aside():
+def test_slow_calls_set_it_aside():
     health = Health()
-    assert not any(wrong(health, 100, may_fail=False))
-    assert health.condition is Condition.SUSPECT
+    assert slow(health, FAILURES_TO_FAIL) == [False] * (FAILURES_TO_FAIL - 1) + [True]
+    assert (health.condition, health.is_set_aside) == (Condition.FAILED, True)
+    assert not any(slow(health, 3))
+
+
+def test_one_that_is_needed_is_not_set_aside():
+    health = Health()
+    assert not any(slow(health, 100, may_set_aside=False))
+    assert not health.is_set_aside
+
+
+def test_calls_from_before_do_not_let_it_in(aside):
+    for _ in range(100):
+        aside.went_well()
+    assert aside.is_set_aside
 
 
 def test_it_takes_a_while_to_be_trusted_again():
     health = Health()
-    wrong(health, FAILURES_TO_SUSPECT)
+    err(health, FAILURES_TO_SUSPECT)
     for _ in range(SUCCESSES_TO_HEALTHY - 1):
         health.went_well()
     assert health.condition is Condition.SUSPECT
@@ -56,28 +79,28 @@ def test_it_takes_a_while_to_be_trusted_again():
     assert (health.condition, health.reason) == (Condition.HEALTHY, "")
 
 
-def test_a_failed_disk_is_probed_and_let_in_after_several_good_answers(failed):
-    assert not failed.probe_is_due(0.0)
+def test_it_is_probed_and_let_in_after_several_good_answers(aside):
+    assert not aside.probe_is_due(0.0)
     now_s = PROBE_FIRST_S
     for number in range(PROBES_TO_READMIT):
-        assert failed.probe_is_due(now_s)
-        assert failed.probed("", now_s) == (number == PROBES_TO_READMIT - 1)
+        assert aside.probe_is_due(now_s)
+        assert aside.probed("", now_s) == (number == PROBES_TO_READMIT - 1)
         now_s += PROBE_FIRST_S
-    assert failed.condition is Condition.SUSPECT
+    assert (aside.condition, aside.is_set_aside) == (Condition.SUSPECT, False)
 
 
-def test_a_bad_answer_begins_anew_and_later(failed):
+def test_a_bad_answer_begins_anew_and_later(aside):
     now_s, pauses = 0.0, []
     for _ in range(20):
         begun_s = now_s
-        while not failed.probe_is_due(now_s):
+        while not aside.probe_is_due(now_s):
             now_s += 0.5
         pauses.append(now_s - begun_s)
-        failed.probed("still EIO", now_s)
+        aside.probed("still", now_s)
     assert pauses == sorted(pauses)
     assert pauses[-1] == PROBE_MAX_S
-    assert failed.reason == "still EIO"
-    failed.probed("", now_s)
-    failed.probed("EIO", now_s)
-    failed.probed("", now_s)
-    assert failed.condition is Condition.FAILED
+    assert aside.reason == "still"
+    aside.probed("", now_s)
+    aside.probed("EIO", now_s)
+    aside.probed("", now_s)
+    assert aside.is_set_aside
