@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= stratum-data
 
-.PHONY: serve test check bench sim clean
+.PHONY: serve test check bench bench-tiering sim clean
 
 serve: $(VENV)/.installed
 	@exec $(BIN)/stratum serve --data $(DATA) $(ARGS)
@@ -22,6 +22,11 @@ check: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m bench.erasure
+	$(if $(TRACES),$(MAKE) bench-tiering)
+
+# TRACES is a directory of Parquet or CSV files, as `stratum simulate` takes them.
+bench-tiering: $(VENV)/.installed-test
+	$(BIN)/python -m bench.tiering $(TRACES)
 
 # SEED=7 replays one history with faults, SEEDS=100 plays the first hundred.
 SEEDS ?= 5000

@@ -21,12 +21,13 @@ import trio_parallel
 from stratum.adapters.cost_chart import draw_chart
 from stratum.adapters.journal_reader import open_journal_readonly
 from stratum.adapters.journal_trace import journal_trace
+from stratum.adapters.price_file import read_prices
 from stratum.adapters.read_history import open_read_history
 from stratum.adapters.simulation_jobs import Job, run_job
 from stratum.adapters.trace_file import SAVED_SUFFIX, save_trace
 from stratum.app.config import Config
 from stratum.domain import wording
-from stratum.domain.errors import InvalidArgument, InvalidConfig
+from stratum.domain.errors import InvalidArgument
 from stratum.domain.policies import POLICIES
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, PriceList, parse_prices
 from stratum.domain.simulation import Costs, Outcome
@@ -79,7 +80,9 @@ def add_parser(
         metavar="NAME",
         help=f"repeat for several; default all: {', '.join(POLICIES)}",
     )
-    parser.add_argument("--prices", metavar="FILE", help="price list; default the store's own")
+    parser.add_argument(
+        "--prices", metavar="FILE", help="price list, or preset; default the store's own"
+    )
     parser.add_argument(
         "--moves-out",
         metavar="FILE",
@@ -135,13 +138,10 @@ async def _simulate(
 
 
 def _prices(config: Config, name: str | None) -> PriceList:
-    """The list named, else the store's, else the defaults."""
-    path = Path(name) if name else config.prices
-    text = path.read_text() if name or path.exists() else DEFAULT_PRICES_TOML
-    try:
-        return parse_prices(tomllib.loads(text), config.patience, str(path))
-    except ValueError as error:
-        raise InvalidConfig(f"{path}: {error}") from error
+    """The list named, a file or a preset, else the store's, else the defaults."""
+    if name is None and not config.prices.exists() and config.prices.suffix == ".toml":
+        return parse_prices(tomllib.loads(DEFAULT_PRICES_TOML), config.patience)
+    return read_prices(Path(name) if name else config.prices, config.patience)
 
 
 async def _run(jobs: Sequence[Job]) -> list[Outcome | float]:

@@ -60,7 +60,7 @@ KEYS: dict[str, tuple[Value, str]] = {
     "tiering.policy": (HAZARD, f"the policy that decides: {', '.join(POLICIES)}"),
     "tiering.history_days": (400.0, "how long reads are kept for simulations; 0: not at all"),
     "tiering.patience": ("balanced", "what waiting costs: thrifty, balanced or fast"),
-    "tiering.prices": ("prices.toml", "price list; relative to DATA"),
+    "tiering.prices": ("prices.toml", "price list, relative to DATA, or a preset"),
     "tiering.moves": (2, "moves carried out at once"),
     "tiering.queue": (256, "moves under way or waiting"),
     "tiering.attempts": (6, "attempts at a move before it is abandoned"),
