@@ -31,12 +31,15 @@ from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
 from stratum.adapters.s3_client import Credentials
 from stratum.adapters.sealed_remote import SealedRemote
+from stratum.adapters.session_tokens import TokenSealer
 from stratum.adapters.web.aftermath import Aftermath
 from stratum.adapters.web.asgi_types import AsgiApp
 from stratum.adapters.web.control import Commands, make_control
 from stratum.adapters.web.front import Access, Front
 from stratum.adapters.web.guard import Guard
 from stratum.adapters.web.handler_table import handler_table
+from stratum.adapters.web.iam_front import IamFront
+from stratum.adapters.web.iam_table import iam_actions
 from stratum.adapters.web.identity_control import add_identity_commands
 from stratum.adapters.web.lifespan import Lifespan
 from stratum.adapters.web.metrics import Metrics
@@ -261,26 +264,13 @@ async def open_identities_of(
 ) -> AsyncIterator[Identities]:
     """All identities, the root's among them."""
     async with open_identity_store(config.identities) as store:
-        yield await open_identities(store, journal, root.identities(), RandomMint(), now_ms)
+        yield await open_identities(
+            store, journal, root.identities(), RandomMint(), now_ms, TokenSealer
+        )
 
 
-@asynccontextmanager
-async def open_identities_alone(config: Config, root: RootCredentials) -> AsyncIterator[Identities]:
-    """Identities without a server; keeps servers away meanwhile. Raises Unavailable."""
-    async with (
-        open_journal(config.journal, now_ms) as journal,
-        open_identities_of(config, journal, root) as identities,
-    ):
-        yield identities
-
-
-def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
-    """The ASGI application over an open store."""
-    config = stratum.config
-    guard = Guard(stratum.journal, identities)
-    access = Access(
-        identities.secret_for, identities.principal_of, guard, config.region, config.domains
-    )
+def _make_commands(stratum: Stratum) -> Commands:
+    """What the operator can ask for and order."""
 
     async def metrics() -> bytes:
         totals, moves = await stratum.journal.query(
@@ -297,10 +287,10 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
             stratum.journal,
             stratum.disks,
             stratum.remote,
-            config.profile,
+            stratum.config.profile,
             stratum.copies.status(),
             stratum.copies.anchors.public_key,
-            tiering_limits(config, stratum.tiering.prices),
+            tiering_limits(stratum.config, stratum.tiering.prices),
             stratum.disk_services.conditions(),
             stratum.disk_services.pass_state,
         )
@@ -320,8 +310,23 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         return (await stratum.journal.head()).seq >= 0
 
     pins = stratum.tiering.pins
-    commands = Commands(ready, metrics, report, move, pins.pin, pins.unpin, scrub)
-    control = make_control(commands, access, now_ms)
+    return Commands(ready, metrics, report, move, pins.pin, pins.unpin, scrub)
+
+
+def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
+    """The ASGI application over an open store."""
+    config = stratum.config
+    guard = Guard(stratum.journal, identities)
+    access = Access(
+        identities.secret_for,
+        identities.session_secret,
+        identities.principal_of,
+        guard,
+        config.region,
+        config.domains,
+    )
+
+    control = make_control(_make_commands(stratum), access, now_ms)
     add_identity_commands(control, identities, access, now_ms)
     add_tiering_commands(control, stratum.tiering.undo, access, now_ms)
     forms = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
@@ -341,6 +346,7 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
         Websites(stratum.buckets, stratum.objects, classes, guard, config.website_domains),
         Aftermath(stratum.buckets, stratum.objects, stratum.deliveries),
         PrivateChannel(config.encryption.customer_keys_over_http),
+        IamFront(identities, iam_actions(identities)),
     )
 
 

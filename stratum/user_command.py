@@ -17,6 +17,7 @@ import trio
 from stratum import compose
 from stratum.adapters.admin_client import call_server, server_url
 from stratum.adapters.identity import ROOT, root_credentials
+from stratum.adapters.journal import open_journal
 from stratum.adapters.web.identity_control import (
     KEYS_PATH,
     USERS_PATH,
@@ -133,7 +134,11 @@ async def _ask(config: Config, method: str, path: str, given: dict[str, str], al
     running = server_url(config.data) is not None
     root = root_credentials(config.data, os.environ, create=not running)
     if not running:
-        async with compose.open_identities_alone(config, root) as identities:
+        # The journal's lock keeps servers away meanwhile.
+        async with (
+            open_journal(config.journal, compose.now_ms) as journal,
+            compose.open_identities_of(config, journal, root) as identities,
+        ):
             return await alone(identities)
     body = json.dumps(given).encode() if given else b""
     return await trio.to_thread.run_sync(

@@ -13,10 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from stratum import cli, commands
 from stratum.adapters.s3.operations import Operation
 from stratum.adapters.web.handler_table import handler_table
+from stratum.adapters.web.iam_table import iam_actions
 from stratum.adapters.web.metrics import Metrics
 from stratum.app.audit import Finding
 from stratum.app.config import KEYS
 from stratum.domain import errors, events
+from stratum.domain.managed_policies import MANAGED_POLICIES, managed_name
 from stratum.domain.tiering import Decision
 
 ROOT = Path(__file__).parents[1]
@@ -91,6 +93,23 @@ def test_the_table_of_s3_operations_is_the_table_of_handlers() -> None:
     built = handler_table(*[nobody] * 8)
     assert written == {op.value: "yes" if op in built else "501" for op in Operation}
     assert f"\n{len(built)} of the {len(Operation)} operations" in page
+
+
+def test_every_action_of_iam_and_sts_is_listed() -> None:
+    page = section((DOCS / "s3-compatibility.md").read_text(), "## IAM and STS")
+    written = {
+        name.replace("KIND", kind)
+        for name in code_in(page)
+        for kind in ("User", "Group", "Role")
+        if re.fullmatch("[A-Z][A-Za-z0-9]+", name)
+    }
+    actions = iam_actions(cast("Any", None))
+    assert {name for service in actions.values() for name in service} <= written
+    others = {"KIND", "User", "Group", "Role", "ACTION"}
+    managed = {managed_name(arn) for arn in MANAGED_POLICIES}
+    built = {name for service in actions.values() for name in service}
+    assert written - built - others - managed == set()
+    assert managed <= written
 
 
 # -- events -------------------------------------------------------------------------------------

@@ -76,8 +76,12 @@ class RandomMint:
     def account_number(self) -> str:
         return str(10**11 + secrets.randbelow(9 * 10**11))
 
-    def access_key_id(self) -> str:
-        return "".join(secrets.choice(_ALPHABET) for _ in range(ACCESS_KEY_LENGTH))
+    def access_key_id(self, prefix: str = "") -> str:
+        length = ACCESS_KEY_LENGTH - len(prefix)
+        return prefix + "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+    def entity_id(self, prefix: str) -> str:
+        return self.access_key_id(prefix)
 
     def secret(self) -> str:
         return secrets.token_urlsafe(SECRET_LENGTH_BYTES)

@@ -19,13 +19,20 @@ import trio
 from stratum.adapters.sqlite_connection import connect, meaning_of
 from stratum.domain.directory import Change
 from stratum.domain.errors import DiskFailed
-from stratum.domain.identity import AccessKey, Account, Identity
+from stratum.domain.identity import AccessKey, Account, Group, Identity, Role, TokenKey, User
 from stratum.domain.identity_events import IDENTITY_EVENTS, IdentityEvent
 from stratum.ports import Unreported
 
 T = TypeVar("T")
 
-_KINDS: dict[str, type[Identity]] = {"account": Account, "key": AccessKey}
+_KINDS: dict[str, type[Identity]] = {
+    "account": Account,
+    "key": AccessKey,
+    "user": User,
+    "group": Group,
+    "role": Role,
+    "token": TokenKey,
+}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 _EVENTS = {event.TOPIC: event for event in IDENTITY_EVENTS}
 _SCHEMA = (

@@ -24,22 +24,41 @@ from stratum.domain.directory import (
     remove_account,
     remove_key,
 )
-from stratum.domain.errors import AccessDenied, Conflict, StratumError
+from stratum.domain.errors import (
+    AccessDenied,
+    Conflict,
+    InvalidSession,
+    SessionExpired,
+    StratumError,
+)
 from stratum.domain.events import Event
 from stratum.domain.identity import (
     AccessKey,
     Account,
     Identity,
+    Session,
+    TokenKey,
     access_key_id,
     account_name,
     email_address,
     secret_access_key,
 )
 from stratum.domain.names import Caller
-from stratum.domain.principal import Principal, account_principal
+from stratum.domain.principal import Principal
+from stratum.domain.principals import key_principal, session_principal
 from stratum.ports import IdentityStore, Journal, NowMs
 
 log = logging.getLogger("stratum.identities")
+
+
+class Sealer(Protocol):
+    """Makes session tokens, and reads those that were made with the same key."""
+
+    def seal(self, session: Session) -> str: ...
+
+    def open(self, token: str) -> Session | None:
+        """None for anything else than an unaltered token."""
+        ...
 
 
 class Mint(Protocol):
@@ -49,7 +68,9 @@ class Mint(Protocol):
 
     def account_number(self) -> str: ...
 
-    def access_key_id(self) -> str: ...
+    def access_key_id(self, prefix: str = "") -> str: ...
+
+    def entity_id(self, prefix: str) -> str: ...
 
     def secret(self) -> str: ...
 
@@ -72,36 +93,49 @@ class Identities:
         directory: Directory,
         mint: Mint,
         now_ms: NowMs,
+        sealer: Sealer,
     ) -> None:
         self.directory = directory
+        self.mint = mint
+        self.now_ms = now_ms
+        self.sealer = sealer
         self._store = store
         self._journal = journal
-        self._mint = mint
-        self._now_ms = now_ms
         self._changing = trio.Lock()
         self._principals: dict[str, Principal] = {}
 
     def secret_for(self, access_key_id: str) -> str | None:
         """The secret of an access key; None if there is no such key."""
         key = self.directory.key(access_key_id)
-        return key.secret if key else None
+        return key.secret if key and key.active else None
 
-    def principal_of(self, access_key_id: str) -> Principal:
-        """Whom an access key speaks for; it was looked up before. Raises AccessDenied."""
+    def session_secret(self, access_key_id: str, token: str) -> str:
+        """The secret of credentials that come with a session token. Raises InvalidSession,
+        SessionExpired."""
+        return self._session(access_key_id, token).secret
+
+    def principal_of(self, access_key_id: str, token: str = "") -> Principal:
+        """Whom an access key speaks for; it was looked up before. Raises AccessDenied,
+        InvalidSession, SessionExpired."""
+        if token:
+            return session_principal(self.directory, self._session(access_key_id, token))
         known = self._principals.get(access_key_id)
         if known is not None:
             return known
         key = self.directory.key(access_key_id)
-        account = self.directory.account(key.account_id) if key else None
-        if account is None:
+        if key is None:
             raise AccessDenied("The access key was removed")
-        principal = account_principal(
-            Caller(account.id, account.name),
-            account.number,
-            operator=self.directory.is_fixed(account),
-        )
+        principal = key_principal(self.directory, key)
         self._principals[access_key_id] = principal
         return principal
+
+    def _session(self, access_key_id: str, token: str) -> Session:
+        session = self.sealer.open(token)
+        if session is None or session.access_key_id != access_key_id:
+            raise InvalidSession("The security token included in the request is invalid")
+        if session.expires_at_ms <= self.now_ms():
+            raise SessionExpired("The provided token has expired.")
+        return session
 
     async def add_user(
         self, caller: Caller, name: str, email: str = "", pair: tuple[str, str] | None = None
@@ -111,14 +145,14 @@ class Identities:
         Raises InvalidArgument, Conflict (name, email or access key id is taken).
         """
         account = Account(
-            self._mint.canonical_id(),
-            self._mint.account_number(),
+            self.mint.canonical_id(),
+            self.mint.account_number(),
             account_name(name),
             email_address(email),
-            self._now_ms(),
+            self.now_ms(),
         )
         key = self._key(account, pair)
-        await self._change(caller, lambda directory: add_account(directory, account, key))
+        await self.change(caller, lambda directory: add_account(directory, account, key))
         return Issued(account, key)
 
     async def remove_user(self, caller: Caller, name: str) -> Account:
@@ -137,7 +171,7 @@ class Identities:
             return change
 
         account = self.directory.require_name(name)
-        await self._change(caller, decide)
+        await self.change(caller, decide)
         return account
 
     async def add_key(
@@ -146,7 +180,7 @@ class Identities:
         """Give a user another access key. Raises NoSuchUser, InvalidArgument, Conflict."""
         account = self.directory.require_name(name)
         key = self._key(account, pair)
-        await self._change(
+        await self.change(
             caller, lambda directory: add_key(directory, directory.require_name(name), key)
         )
         return Issued(account, key)
@@ -157,17 +191,19 @@ class Identities:
         Raises NoSuchUser, InvalidArgument for the root's own.
         """
         account = self.directory.require_name(name)
-        await self._change(caller, lambda directory: remove_key(directory, account, access_key_id))
+        await self.change(caller, lambda directory: remove_key(directory, account, access_key_id))
         return account
 
     def _key(self, account: Account, pair: tuple[str, str] | None) -> AccessKey:
         if pair is None:
-            identifier, secret = self._mint.access_key_id(), self._mint.secret()
+            identifier, secret = self.mint.access_key_id(), self.mint.secret()
         else:
             identifier, secret = access_key_id(pair[0]), secret_access_key(pair[1])
-        return AccessKey(identifier, secret, account.id, self._now_ms())
+        return AccessKey(identifier, secret, account.id, self.now_ms())
 
-    async def _change(self, caller: Caller, decide: Callable[[Directory], Change]) -> None:
+    async def change(self, caller: Caller, decide: Callable[[Directory], Change]) -> None:
+        """Carry out what `decide` returns for the directory as it is then. Raises what it raises,
+        and DiskFailed."""
         # Shielded: between the store and the directory nobody may stop us.
         async with self._changing:
             change = decide(self.directory)
@@ -196,10 +232,23 @@ def _happened(_catalog: Catalog, *, event: Event) -> Sequence[Event]:
 
 
 async def open_identities(
-    store: IdentityStore, journal: Journal, fixed: Sequence[Identity], mint: Mint, now_ms: NowMs
+    store: IdentityStore,
+    journal: Journal,
+    fixed: Sequence[Identity],
+    mint: Mint,
+    now_ms: NowMs,
+    new_sealer: Callable[[TokenKey], Sealer],
 ) -> Identities:
-    """Load all identities; `fixed` are the root's."""
+    """Load all identities; `fixed` are the root's. The key of session tokens is made at the first
+    time and kept, so that sessions outlive a restart."""
     directory = Directory(fixed, await store.load())
-    identities = Identities(store, journal, directory, mint, now_ms)
+    token_key = directory.token_key()
+    if token_key is None:
+        token_key = TokenKey("1", mint.canonical_id())
+        change = Change(put=(token_key,))
+        await store.apply(change, by="system")
+        directory.apply(change)
+    sealer = new_sealer(token_key)
+    identities = Identities(store, journal, directory, mint, now_ms, sealer)
     await identities.report()
     return identities

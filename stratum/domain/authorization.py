@@ -111,7 +111,7 @@ def authorize(
     keys = context() if has_policies else NO_CONTEXT
 
     said = _bucket_policy_says(who, need, resource, bucket, keys)
-    own = _own_policies_say(who, need.action, resource, keys)
+    own = own_effect(who, need.action, resource, keys)
     if said.effect is Effect.DENY and not _is_exempt(who, need, bucket, is_owner_account):
         return _denied(
             who, need, resource, "with an explicit deny in a resource-based policy", True
@@ -145,12 +145,10 @@ def identity_allows(
     who: Principal, action: str, resource: str, context: Context = NO_CONTEXT
 ) -> bool:
     """For what belongs to no bucket, such as listing or creating buckets, and for IAM."""
-    return _own_policies_say(who, action, resource, context) is Effect.ALLOW
+    return own_effect(who, action, resource, context) is Effect.ALLOW
 
 
-def _own_policies_say(
-    who: Principal, action: str, resource: str, context: Context
-) -> Effect | None:
+def own_effect(who: Principal, action: str, resource: str, context: Context) -> Effect | None:
     """Of the asker's own policies; an account allows itself everything, nobody allows nothing."""
     if who.is_anonymous:
         return None

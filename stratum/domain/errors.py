@@ -76,6 +76,27 @@ class InvalidBucketState(StratumError):
     """The bucket's versioning or object lock does not allow it."""
 
 
+class InvalidSession(StratumError):
+    """A session token was altered, made with another key, or for another access key; or what it
+    was made for is gone."""
+
+
+class SessionExpired(StratumError):
+    """A session token is too old."""
+
+
+class EntityExists(StratumError):
+    """An account has a user, group or role of that name already."""
+
+
+class EntityInUse(StratumError):
+    """A user, group or role can't be deleted while it has keys, policies, members or groups."""
+
+
+class LimitExceeded(StratumError):
+    """An account or user has as many of something as it may."""
+
+
 class AccessDenied(StratumError):
     """The caller may not do this."""
 

@@ -18,6 +18,7 @@ from stratum.domain.identity_events import (
     IDENTITY_EVENTS,
     AccessKeyAdded,
     AccessKeyRemoved,
+    IdentityChanged,
     UserAdded,
     UserRemoved,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "DeleteMarkerRemoved",
     "DiskAdded",
     "Event",
+    "IdentityChanged",
     "JournalRecovered",
     "MoveAbandoned",
     "MoveDeclined",
@@ -113,6 +115,7 @@ Event = (
     | UserRemoved
     | AccessKeyAdded
     | AccessKeyRemoved
+    | IdentityChanged
     | MoveDeclined
     | RemoteUsed
     | SpendCapReached

@@ -1,8 +1,9 @@
-"""Who there is: accounts and their access keys, as values that are valid once they exist.
+"""Who there is: accounts, what is in them, access keys. They are valid once they exist.
 
 An **account** owns buckets and objects; its canonical id is what ACLs and listings name. `root` is
-the account of whoever runs the server. The rules for names are IAM's:
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+the account of whoever runs the server. Within an account there are **users**, **groups** of them,
+and **roles** that others may take on for a while; what these may do, policies say. The rules for
+names are IAM's: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ EMAIL_LENGTH_MAX = 254
 """RFC 5321 §4.5.3.1.3: a path has 256 octets, two of which are angle brackets."""
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}").fullmatch
+_POLICY_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}").fullmatch
 # A slash or a comma would end the id within a signature's Credential.
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_+=.@:-]{3,128}").fullmatch
 _SECRET = re.compile(r"[\x21-\x7e]{8,128}").fullmatch
@@ -47,9 +49,90 @@ class AccessKey:
     secret: str = field(repr=False)
     account_id: str
     created_at_ms: int = 0
+    user_id: str = ""
+    """The user within the account whose key it is; empty for a key of the account itself."""
+    active: bool = True
 
 
-Identity = Account | AccessKey
+@dataclass(frozen=True)
+class User:
+    """Somebody within an account, who may do what policies allow."""
+
+    id: str
+    account_id: str
+    name: str
+    path: str = "/"
+    created_at_ms: int = 0
+    policies: dict[str, str] = field(default_factory=dict)
+    """Documents by name."""
+    attached: tuple[str, ...] = ()
+    """ARNs of managed policies."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Users whose policies are the group's, too."""
+
+    id: str
+    account_id: str
+    name: str
+    path: str = "/"
+    created_at_ms: int = 0
+    policies: dict[str, str] = field(default_factory=dict)
+    attached: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+    """Ids of users."""
+
+
+@dataclass(frozen=True)
+class Role:
+    """What whoever `trust` lets may become for a while."""
+
+    id: str
+    account_id: str
+    name: str
+    path: str = "/"
+    created_at_ms: int = 0
+    policies: dict[str, str] = field(default_factory=dict)
+    attached: tuple[str, ...] = ()
+    trust: str = ""
+    """A policy that says who may take the role on."""
+    description: str = ""
+    session_max_s: int = 3600
+
+
+@dataclass(frozen=True)
+class TokenKey:
+    """What session tokens are sealed with: 32 bytes in hexadecimal."""
+
+    id: str
+    secret: str = field(repr=False)
+
+
+Entity = User | Group | Role
+Identity = Account | AccessKey | User | Group | Role | TokenKey
+
+
+@dataclass(frozen=True)
+class Session:
+    """Credentials for a while, of a role or of whoever asked. Nobody keeps it: it is the content of
+    the session token."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+    account_id: str
+    expires_at_ms: int
+    user_id: str = ""
+    role_id: str = ""
+    name: str = ""
+    """Of a role's session."""
+    policies: tuple[str, ...] = ()
+    """Documents that limit it further."""
+
+
+def entity_arn(entity: Entity, account_number: str) -> str:
+    kind = type(entity).__name__.lower()
+    return f"arn:aws:iam::{account_number}:{kind}{entity.path}{entity.name}"
 
 
 def account_name(text: str) -> str:
@@ -57,6 +140,28 @@ def account_name(text: str) -> str:
     if not _NAME(text):
         raise InvalidArgument(
             "A name has 1 to 64 characters: letters, digits and _+=,.@-", "UserName", text[:80]
+        )
+    return text
+
+
+_PATH = re.compile(r"/(?:[\x21-\x7e]+/)?").fullmatch
+PATH_LENGTH_MAX = 512
+
+
+def entity_path(text: str) -> str:
+    """Parse the path of a user, group or role; raises InvalidArgument."""
+    if len(text) > PATH_LENGTH_MAX or not _PATH(text):
+        raise InvalidArgument("A path begins and ends with a slash", "Path", text[:80])
+    return text
+
+
+def policy_name(text: str) -> str:
+    """Parse the name of a policy; raises InvalidArgument."""
+    if not _POLICY_NAME(text):
+        raise InvalidArgument(
+            "A policy name has 1 to 128 characters: letters, digits and _+=,.@-",
+            "PolicyName",
+            text[:80],
         )
     return text
 

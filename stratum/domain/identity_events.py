@@ -61,10 +61,30 @@ class AccessKeyRemoved:
         return f"user/{self.user_id}"
 
 
-IdentityEvent = UserAdded | UserRemoved | AccessKeyAdded | AccessKeyRemoved
+@dataclass(frozen=True)
+class IdentityChanged:
+    """A user, group or role within an account was changed through the IAM API."""
+
+    TOPIC: ClassVar[str] = "IdentityChanged.1"
+    user_id: str
+    """The canonical id of the account."""
+    subject: str
+    """`user/NAME`, `group/NAME` or `role/NAME`; empty for the account itself."""
+    action: str
+    """As the API calls it: `CreateUser`, `PutRolePolicy` …"""
+    detail: str = ""
+    """What it was done with: the name or ARN of a policy, an access key id, a user."""
+
+    @property
+    def stream(self) -> str:
+        return f"user/{self.user_id}"
+
+
+IdentityEvent = UserAdded | UserRemoved | AccessKeyAdded | AccessKeyRemoved | IdentityChanged
 IDENTITY_EVENTS: tuple[type[IdentityEvent], ...] = (
     UserAdded,
     UserRemoved,
     AccessKeyAdded,
     AccessKeyRemoved,
+    IdentityChanged,
 )

@@ -5,6 +5,7 @@ import trio
 
 from stratum.adapters.identity_store import MemoryIdentityStore
 from stratum.adapters.memory_journal import MemoryJournal
+from stratum.adapters.session_tokens import TokenSealer
 from stratum.app.buckets import Buckets
 from stratum.app.identities import open_identities
 from stratum.domain.directory import Change
@@ -38,8 +39,11 @@ class CountingMint:
     def account_number(self) -> str:
         return f"{self._next():012}"
 
-    def access_key_id(self) -> str:
-        return f"AK{self._next()}"
+    def access_key_id(self, prefix: str = "AK") -> str:
+        return f"{prefix}{self._next()}"
+
+    def entity_id(self, prefix: str) -> str:
+        return self.access_key_id(prefix)
 
     def secret(self) -> str:
         return f"secret-{self._next()}"
@@ -54,7 +58,7 @@ class DeafJournal(MemoryJournal):
 
 
 async def opened(store, journal):
-    return await open_identities(store, journal, FIXED, CountingMint(), lambda: NOW_MS)
+    return await open_identities(store, journal, FIXED, CountingMint(), lambda: NOW_MS, TokenSealer)
 
 
 async def recorded(journal):

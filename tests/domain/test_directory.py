@@ -11,7 +11,7 @@ from stratum.domain.directory import (
     remove_account,
     remove_key,
 )
-from stratum.domain.errors import Conflict, InvalidArgument, NoSuchUser
+from stratum.domain.errors import Conflict, InvalidArgument, LimitExceeded, NoSuchUser
 from stratum.domain.identity import (
     AccessKey,
     Account,
@@ -119,7 +119,7 @@ def test_an_account_has_a_limited_number_of_keys():
     for number in range(ACCESS_KEYS_MAX):
         found.apply(add_key(found, ALICE, AccessKey(f"KEY{number}", "s" * 8, ALICE.id, number)))
     assert [key.id for key in found.keys_of(ALICE)][:3] == ["KEY0", "KEY1", "KEY2"]
-    with pytest.raises(Conflict):
+    with pytest.raises(LimitExceeded):
         add_key(found, ALICE, AccessKey("ONEMORE", "s" * 8, ALICE.id))
 
 

@@ -124,8 +124,8 @@ def test_without_a_server_too_and_on_record_without_secrets(folder):
     assert stratum(data, "audit", "--verify")[0] == 0
     code, out, _ = stratum(data, "audit")
     assert "UserAdded" in out
-    for file in (data / "metadata").iterdir():
-        if not file.name.startswith("identities"):
+    for file in (data / "metadata").rglob("*"):
+        if file.is_file() and not file.name.startswith("identities"):
             assert issued["secret_access_key"].encode() not in file.read_bytes(), file
 
 

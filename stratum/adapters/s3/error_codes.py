@@ -9,6 +9,12 @@ from __future__ import annotations
 from stratum.domain import errors
 
 CODES: dict[str, tuple[int, str]] = {
+    "InvalidAction": (400, "The action or operation requested is invalid."),
+    "MissingParameter": (400, "A required parameter is missing."),
+    "DeleteConflict": (409, "It can't be deleted while something depends on it."),
+    "EntityAlreadyExists": (409, "It exists already."),
+    "ExpiredToken": (400, "The provided token has expired."),
+    "LimitExceeded": (409, "There are as many as there may be."),
     "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
     "AccessForbidden": (403, "This CORS request is not allowed."),
@@ -240,6 +246,11 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.InvalidBucketState: "InvalidBucketState",
     errors.InvalidTag: "InvalidTag",
     errors.InvalidRetentionPeriod: "InvalidRetentionPeriod",
+    errors.InvalidSession: "InvalidToken",
+    errors.SessionExpired: "ExpiredToken",
+    errors.EntityExists: "EntityAlreadyExists",
+    errors.EntityInUse: "DeleteConflict",
+    errors.LimitExceeded: "LimitExceeded",
     errors.AccessDenied: "AccessDenied",
     errors.PreconditionFailed: "PreconditionFailed",
     errors.NotModified: "NotModified",

@@ -81,16 +81,16 @@ def string_to_sign(timestamp: str, scope: str, request: bytes) -> str:
     return f"{ALGORITHM}\n{timestamp}\n{scope}\n{hashlib.sha256(request).hexdigest()}"
 
 
-def credential_scope(date: str, region: str) -> str:
+def credential_scope(date: str, region: str, service: str = SERVICE) -> str:
     """`20130524/us-east-1/s3/aws4_request`."""
-    return f"{date}/{region}/{SERVICE}/{TERMINATOR}"
+    return f"{date}/{region}/{service}/{TERMINATOR}"
 
 
 @lru_cache(maxsize=1024)
-def signing_key(secret: str, date: str, region: str) -> bytes:
+def signing_key(secret: str, date: str, region: str, service: str = SERVICE) -> bytes:
     """The key of one secret for one day and region; remembered, for it costs four HMACs."""
     key = f"AWS4{secret}".encode()
-    for part in (date, region, SERVICE, TERMINATOR):
+    for part in (date, region, service, TERMINATOR):
         key = hmac.digest(key, part.encode("utf-8"), "sha256")
     return key
 

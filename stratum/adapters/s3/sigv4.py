@@ -45,6 +45,9 @@ PRESIGNED_EXPIRES_MAX_S = 7 * 24 * 3600
 
 SecretFor = Callable[[str], str | None]
 """The secret of an access key id, None if there is no such key."""
+SessionSecret = Callable[[str, str], str]
+"""The secret of an access key id with its session token; raises if the token is not good."""
+RegionAndService = tuple[str, str]
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}").fullmatch
 _EXPIRES = re.compile("[0-9]{1,9}").fullmatch
@@ -77,6 +80,7 @@ class Authentication:
     payload_sha256: str | None
     chunk_signer: ChunkSigner | None
     presigned: bool
+    session_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,19 @@ class _Claim:
 
 
 def authenticate(
-    head: RequestHead, now_s: int, secret_for: SecretFor, region: str
+    head: RequestHead,
+    now_s: int,
+    secret_for: SecretFor,
+    region: str,
+    *,
+    session_secret: SessionSecret | None = None,
+    service: str = SERVICE,
+    body_sha256: str | None = None,
 ) -> Authentication | None:
     """Verify the signature of a request; None for one that carries no credentials at all.
+
+    Without `session_secret` session tokens are refused. `body_sha256` is that of the body as it was
+    received, for services other than S3, whose clients don't state it in a header.
 
     Raises S3Error with Amazon's codes: AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch,
     RequestTimeTooSkewed, AuthorizationHeaderMalformed (naming our region when it is the wrong
@@ -118,25 +132,32 @@ def authenticate(
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter,"
             " Signature query string parameter or the Authorization header should be specified",
         )
-    if "x-amz-security-token" in head.headers or "X-Amz-Security-Token" in query:
-        raise S3Error("InvalidToken")
+    expected = (region, service)
     if authorization is None:
-        claim = _claim_of_query(query, head.headers, now_s, region)
+        token = query.get("X-Amz-Security-Token", "")
+        claim = _claim_of_query(query, head.headers, now_s, expected)
     else:
-        claim = _claim_of_header(authorization, head.headers, now_s, region)
+        token = head.headers.get("x-amz-security-token", "")
+        claim = _claim_of_header(authorization, head.headers, now_s, expected, body_sha256)
     _require_signed(head.headers, claim.signed_headers)
     # A chain of chunk signatures begins with that of an Authorization header, never of a URL.
     mode = _payload_mode(claim.content_sha256, signable=not claim.presigned)
-    secret = secret_for(claim.access_key_id)
+    if token and session_secret is None:
+        raise S3Error("InvalidToken")
+    if token and session_secret is not None:
+        secret: str | None = session_secret(claim.access_key_id, token)
+    else:
+        secret = secret_for(claim.access_key_id)
     if secret is None:
         raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": claim.access_key_id})
-    signer = _verify(head, claim, secret, region)
+    signer = _verify(head, claim, secret, expected)
     return Authentication(
         access_key_id=claim.access_key_id,
         payload_mode=mode,
         payload_sha256=claim.content_sha256.lower() if mode is PayloadMode.SIGNED else None,
         chunk_signer=signer if mode in _SIGNED_STREAMS else None,
         presigned=claim.presigned,
+        session_token=token,
     )
 
 
@@ -151,7 +172,9 @@ def anonymous(head: RequestHead) -> Authentication:
     return Authentication("", mode, content_sha256.lower() if is_signed else None, None, False)
 
 
-def _verify(head: RequestHead, claim: _Claim, secret: str, region: str) -> ChunkSigner:
+def _verify(
+    head: RequestHead, claim: _Claim, secret: str, expected: RegionAndService
+) -> ChunkSigner:
     request = canonical_request(
         head.method,
         canonical_path(head.raw_path),
@@ -160,12 +183,12 @@ def _verify(head: RequestHead, claim: _Claim, secret: str, region: str) -> Chunk
         claim.signed_headers,
         claim.content_sha256,
     )
-    scope = credential_scope(claim.date, region)
+    scope = credential_scope(claim.date, *expected)
     timestamp = format_basic_date(claim.timestamp_s)
     text = string_to_sign(timestamp, scope, request)
-    key = signing_key(secret, claim.date, region)
-    expected = sign(key, text)
-    if not signatures_equal(expected, claim.signature):
+    key = signing_key(secret, claim.date, *expected)
+    signature = sign(key, text)
+    if not signatures_equal(signature, claim.signature):
         raise S3Error(
             "SignatureDoesNotMatch",
             fields={
@@ -177,10 +200,16 @@ def _verify(head: RequestHead, claim: _Claim, secret: str, region: str) -> Chunk
                 "CanonicalRequestBytes": request.hex(" "),
             },
         )
-    return ChunkSigner(key, timestamp, scope, expected)
+    return ChunkSigner(key, timestamp, scope, signature)
 
 
-def _claim_of_header(authorization: str, headers: Headers, now_s: int, region: str) -> _Claim:
+def _claim_of_header(
+    authorization: str,
+    headers: Headers,
+    now_s: int,
+    expected: RegionAndService,
+    body_sha256: str | None,
+) -> _Claim:
     scheme, _, parameters = authorization.partition(" ")
     if not authorization:
         raise S3Error("AccessDenied")
@@ -211,9 +240,9 @@ def _claim_of_header(authorization: str, headers: Headers, now_s: int, region: s
             },
         )
     access_key_id, date = parse_credential(
-        fields["Credential"], timestamp_s, region, presigned=False
+        fields["Credential"], timestamp_s, *expected, presigned=False
     )
-    content_sha256 = headers.get("x-amz-content-sha256")
+    content_sha256 = headers.get("x-amz-content-sha256", body_sha256)
     if content_sha256 is None:
         raise S3Error(
             "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"
@@ -229,7 +258,9 @@ def _claim_of_header(authorization: str, headers: Headers, now_s: int, region: s
     )
 
 
-def _claim_of_query(query: dict[str, str], headers: Headers, now_s: int, region: str) -> _Claim:
+def _claim_of_query(
+    query: dict[str, str], headers: Headers, now_s: int, expected: RegionAndService
+) -> _Claim:
     for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature"):
         if not query.get(f"X-Amz-{name}"):
             raise S3Error(
@@ -264,7 +295,7 @@ def _claim_of_query(query: dict[str, str], headers: Headers, now_s: int, region:
             },
         )
     access_key_id, date = parse_credential(
-        query["X-Amz-Credential"], timestamp_s, region, presigned=True
+        query["X-Amz-Credential"], timestamp_s, *expected, presigned=True
     )
     return _Claim(
         access_key_id,
@@ -293,7 +324,7 @@ def _request_time(headers: Headers) -> int:
 
 
 def parse_credential(
-    text: str, timestamp_s: int, region: str, *, presigned: bool
+    text: str, timestamp_s: int, region: str, own_service: str = SERVICE, *, presigned: bool
 ) -> tuple[str, str]:
     """Access key id and date of `ID/DATE/REGION/s3/aws4_request`, checked against what we are."""
     access_key_id, *scope = text.rsplit("/", 4)
@@ -301,7 +332,7 @@ def parse_credential(
         raise _malformed(
             presigned,
             "the Credential is mal-formed; expecting"
-            f' "<YOUR-AKID>/YYYYMMDD/REGION/{SERVICE}/{TERMINATOR}"',
+            f' "<YOUR-AKID>/YYYYMMDD/REGION/{own_service}/{TERMINATOR}"',
         )
     date, asked_region, service, terminator = scope
     if date != format_basic_date(timestamp_s)[:8]:
@@ -312,8 +343,8 @@ def parse_credential(
         raise _malformed(
             presigned, f"the region '{asked_region}' is wrong; expecting '{region}'", region
         )
-    if service != SERVICE:
-        raise _malformed(presigned, f'incorrect service "{service}"; expecting "{SERVICE}"')
+    if service != own_service:
+        raise _malformed(presigned, f'incorrect service "{service}"; expecting "{own_service}"')
     if terminator != TERMINATOR:
         raise _malformed(presigned, f'incorrect terminal "{terminator}"; expecting "{TERMINATOR}"')
     return access_key_id, date

@@ -121,7 +121,7 @@ def operator(access: Access, now_s: int) -> tuple[Caller, Authentication]:
     who = authenticate(head, now_s, access.secret_for, access.region)
     if who is None:
         raise credentials_required()
-    principal = access.principal_of(who.access_key_id)
+    principal = access.principal_of(who.access_key_id, "")
     if not principal.operator:
         raise AccessDenied("Only the root commands the server")
     return principal.account, who

@@ -23,6 +23,7 @@ from stratum.adapters.s3.sigv4 import (
     Authentication,
     PayloadMode,
     SecretFor,
+    SessionSecret,
     anonymous,
     authenticate,
 )
@@ -31,6 +32,7 @@ from stratum.adapters.web.asgi_types import AsgiApp, Receive, Scope, Send
 from stratum.adapters.web.body import Body
 from stratum.adapters.web.guard import Asked, Guard
 from stratum.adapters.web.http_errors import ClientDisconnected
+from stratum.adapters.web.iam_front import IamFront, is_api_call
 from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.metrics import Metrics
 from stratum.adapters.web.private_channel import PrivateChannel
@@ -62,7 +64,9 @@ class Access:
     """Who may come in."""
 
     secret_for: SecretFor
-    principal_of: Callable[[str], Principal]
+    session_secret: SessionSecret
+    principal_of: Callable[[str, str], Principal]
+    """Of an access key id and a session token, which is empty for most."""
     guard: Guard
     region: str
     domains: Sequence[str]
@@ -83,6 +87,7 @@ class Front:
         websites: Websites,
         aftermath: Aftermath,
         channel: PrivateChannel,
+        iam: IamFront,
     ) -> None:
         self._handlers = handlers
         self._access = access
@@ -94,6 +99,7 @@ class Front:
         self._websites = websites
         self._aftermath = aftermath
         self._channel = channel
+        self._iam = iam
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["raw_path"].startswith(CONTROL_PREFIX):
@@ -135,11 +141,14 @@ class Front:
             finally:
                 took_s = trio.current_time() - started_s
                 self._aftermath.sent(served, int(took_s * 1000))
-        operation = served.target.operation if served.target else "invalid"
+        nameless = "iam" if is_api_call(head) else "invalid"
+        operation = served.target.operation if served.target else nameless
         self._metrics.request(operation, response.status, took_s)
 
     async def _answer(self, served: Served, body: Body, stack: AsyncExitStack) -> S3Response:
         access, head = self._access, served.head
+        if is_api_call(head):
+            return await self._iam.answer(served.request_id, head, body, served.around)
         visit = self._websites.visit(served.request_id, head, served.around, body, stack)
         if visit is not None:
             served.target = visit.target(visit.key)
@@ -150,10 +159,17 @@ class Front:
         who, authentication = ANONYMOUS, UNSIGNED
         if target.operation not in UNSIGNED_OPERATIONS:
             now_s = served.around.now_ms // 1000
-            signed = authenticate(head, now_s, access.secret_for, access.region)
+            signed = authenticate(
+                head,
+                now_s,
+                access.secret_for,
+                access.region,
+                session_secret=access.session_secret,
+            )
             authentication = signed or anonymous(head)
             if signed is not None:
-                served.who = who = access.principal_of(signed.access_key_id)
+                who = access.principal_of(signed.access_key_id, signed.session_token)
+                served.who = who
         around = replace(served.around, presigned=authentication.presigned)
         asked = Asked(who, head, target, around)
         found = access.guard.admit(asked)
