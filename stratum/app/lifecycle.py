@@ -31,12 +31,14 @@ from stratum.domain.events import (
     VersionCommitted,
     VersionRemoved,
 )
+from stratum.domain.lifecycle import Rule
 from stratum.domain.lifecycle_actions import BY, abortion_due, look
 from stratum.domain.lifecycle_schedule import Clock
 from stratum.domain.lifecycle_timer import Timer, Walk
 from stratum.domain.listing import ListRequest, Position
 from stratum.domain.names import BucketName, ObjectKey, UploadId
 from stratum.domain.rules import Rules
+from stratum.domain.storage_class import kept_class
 from stratum.ports import Journal, LifecycleTimers, NewId, NowMs
 
 FOLLOW_S = 5.0
@@ -84,6 +86,14 @@ class LifecycleWorker:
         self._configured: set[BucketName] = set()
         self._position = IDLE
         self._woken = trio.Event()
+
+    def check_classes(self, rules: Iterable[Rule]) -> None:
+        """Raises InvalidStorageClass for a transition to a class whose tier isn't configured."""
+        for rule in rules:
+            classes = [step.storage_class for step in rule.transitions]
+            classes += [step.storage_class for step in rule.noncurrent_transitions]
+            for storage_class in classes:
+                kept_class(storage_class, self._acts.tiers)
 
     def wake(self) -> None:
         """Say that a bucket was given rules."""

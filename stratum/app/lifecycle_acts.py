@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -28,7 +28,7 @@ from stratum.domain.lifecycle_actions import (
 from stratum.domain.lifecycle_decisions import carry_out
 from stratum.domain.lifecycle_schedule import VERSIONS_THAT_COUNT, Clock
 from stratum.domain.lifecycle_timer import Timer
-from stratum.domain.names import BucketName, ExtentId, ObjectKey, UploadId, VolumeId
+from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, UploadId, VolumeId
 from stratum.domain.rules import Rules
 from stratum.ports import Journal, LifecycleTimers, NewId, NowMs
 
@@ -39,7 +39,8 @@ ACTS_AT_ONCE = 16
 """Of one key; together with KEYS_AT_ONCE what waits for one commit of the journal."""
 VERSIONS_PER_LOOK = 250
 RETRY_S = 60.0
-"""When something is tried again that could not be done: the key is pinned, a move is under way."""
+"""When something is tried again that failed. What may not be done, because the key is pinned or a
+move is under way, is tried again after a day."""
 
 log = logging.getLogger("stratum.lifecycle")
 
@@ -70,6 +71,11 @@ class LifecycleActs:
         self._forget = forget
         self._new_id = new_id
         self._now_ms = now_ms
+
+    @property
+    def tiers(self) -> Sequence[Tier]:
+        """Those that are configured."""
+        return self._rules.tiers
 
     def clock(self) -> Clock:
         """The time, and a day of the tiering clock."""
@@ -126,7 +132,7 @@ class LifecycleActs:
             if cursor is None:
                 break
         if not all(results):
-            timers.append(self._retry_at_ms())
+            timers.append(clock.now_ms + clock.day_ms)
         if any(results):
             # Positions have changed: a version became noncurrent, a marker is alone now.
             seen = await self._look(bucket, key, clock, VERSIONS_THAT_COUNT)

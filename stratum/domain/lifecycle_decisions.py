@@ -30,7 +30,8 @@ def carry_out(
     copy_id: ExtentId,
 ) -> Sequence[Event]:
     """Do what is due of a version, as the rules and the state are now. No event if nothing is due
-    any more, or can't be done now: the key is pinned to another tier, or a move is under way.
+    any more, or can't be done now: the key is pinned to another tier, a move is under way, or the
+    tier of the class isn't configured.
 
     `marker_id` and `copy_id` are those of a delete marker and of a copy, if one is to be made.
     """
@@ -84,7 +85,7 @@ def _change(
     if volume.pending is not None:
         return [changed] if volume.pending.to is target else []
     if target not in rules.tiers:
-        return [changed]
+        return []
     decision = by_rule(
         volume.tier, target, change.step, _facts(volume, position, clock), rules.prices
     )

@@ -7,7 +7,7 @@ import trio
 
 from stratum.app.lifecycle import IDLE, WALK_PAGE
 from stratum.app.rederive import rederive
-from stratum.domain.errors import DiskFailed
+from stratum.domain.errors import DiskFailed, InvalidStorageClass
 from stratum.domain.events import (
     DeleteMarkerCreated,
     PricesAdopted,
@@ -250,15 +250,19 @@ async def test_a_pinned_key_stays_where_it_is_pinned(store, autojump_clock):
         assert store.tier("a") is COLD
 
 
-async def test_without_a_cold_tier_only_the_class_changes(autojump_clock):
+async def test_without_a_cold_tier_nothing_is_said_to_lie_there(autojump_clock):
     store = LifecycleStore(day_s=10.0, cold=False)
     await store.put("a", b"1")
     async with store.acting():
         await store.set_rules(rule(transitions=(Transition("GLACIER", 1),)))
         await store.days(2.1)
+        looked_at = await store.timers.next_due_ms()
+        assert looked_at > store.now_ms()
     assert store.tier("a") is HOT
-    assert store.objects.head(BUCKET, ObjectKey("a")).attributes.storage_class == "GLACIER"
-    assert await store.events(TierDecided) == []
+    assert await store.events(TierDecided, VersionChanged) == []
+    with pytest.raises(InvalidStorageClass):
+        store.lifecycle.check_classes([rule(transitions=(Transition("GLACIER", 1),))])
+    store.lifecycle.check_classes([rule(transitions=(Transition("STANDARD_IA", 1),))])
 
 
 # -- uploads ------------------------------------------------------------------------------------

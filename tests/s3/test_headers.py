@@ -177,7 +177,6 @@ def test_headers_that_ask_for_nothing_special(headers):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"x-amz-website-redirect-location": "/"},
         {"x-amz-write-offset-bytes": "5"},
     ],
 )

@@ -32,6 +32,7 @@ class LifecycleHandlers:
     async def put(self, request: S3Request) -> S3Response:
         minimum_bytes = transition_minimum(request.head.headers)
         rules = parse_lifecycle(await document(request, XML_LENGTH_MAX_BYTES))
+        self._worker.check_classes(rules)
         lifecycle = Lifecycle(rules, minimum_bytes)
         await self._buckets.configure(
             request.caller, request.bucket, "lifecycle", BucketSettings(lifecycle=lifecycle)

@@ -22,6 +22,7 @@ from stratum.adapters.web.messages import S3Request, S3Response, xml
 from stratum.adapters.web.payloads import document, stated_payload
 from stratum.adapters.web.restore_handlers import STORAGE_CLASS_HEADER
 from stratum.adapters.web.version_headers import (
+    aborts_headers,
     asked_attributes,
     expires_header,
     new_version_header,
@@ -62,7 +63,10 @@ class UploadHandlers:
         )
         wish = encryption.encryption_wish(headers)
         started = await self._uploads.start(request.caller, started, wish)
-        answer = encryption.encryption_headers(started.attributes.encryption, wish.customer_key)
+        answer = {
+            **encryption.encryption_headers(started.attributes.encryption, wish.customer_key),
+            **self._aborts(self._uploads.get(request.bucket, request.key, started.upload_id)),
+        }
         if wanted:
             answer["x-amz-checksum-algorithm"], answer["x-amz-checksum-type"] = wanted
         return xml(render_upload_started(request.bucket, request.key, started.upload_id), answer)
@@ -161,7 +165,8 @@ class UploadHandlers:
                 parts[: query.max_parts],
                 self._buckets.get(request.bucket).owner,
                 truncated=len(parts) > query.max_parts,
-            )
+            ),
+            self._aborts(upload),
         )
 
     async def list(self, request: S3Request) -> S3Response:
@@ -169,6 +174,10 @@ class UploadHandlers:
         page = await self._uploads.list(request.bucket, query.request)
         owner = self._buckets.get(request.bucket).owner
         return xml(render_uploads(request.bucket, query, page, owner))
+
+    def _aborts(self, upload: Upload) -> dict[str, str]:
+        """When a lifecycle rule aborts it."""
+        return aborts_headers(self._buckets.get(upload.bucket), upload)
 
     def _upload(self, request: S3Request) -> Upload:
         upload_id = UploadId(request.query["uploadId"])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stratum.adapters.s3.lifecycle_headers import expiration_header
+from stratum.adapters.s3.lifecycle_headers import abort_headers, expiration_header
 from stratum.adapters.s3.xml_object_lock import asked_protection, protection_headers
 from stratum.adapters.s3.xml_tagging import object_tags
 from stratum.adapters.web.messages import S3Request
 from stratum.domain.attributes import VersionAttributes
 from stratum.domain.catalog import Bucket
-from stratum.domain.lifecycle_schedule import expiration_of
-from stratum.domain.volume import NULL_VERSION, ObjectVersion
+from stratum.domain.lifecycle_schedule import abortion_of, expiration_of
+from stratum.domain.volume import NULL_VERSION, ObjectVersion, Upload
 
 
 def asked_attributes(request: S3Request, tags: dict[str, str] | None = None) -> VersionAttributes:
@@ -46,6 +46,14 @@ def expires_header(bucket: Bucket, version: ObjectVersion) -> dict[str, str]:
     tags = version.attributes.tags
     at_ms = version.modified_at_ms
     return expiration_header(expiration_of(lifecycle, version.key, version.size_bytes, tags, at_ms))
+
+
+def aborts_headers(bucket: Bucket, upload: Upload) -> dict[str, str]:
+    """x-amz-abort-date and x-amz-abort-rule-id of an upload, if a lifecycle rule says so."""
+    lifecycle = bucket.settings.lifecycle
+    if lifecycle is None:
+        return {}
+    return abort_headers(abortion_of(lifecycle, upload.key, upload.started_at_ms))
 
 
 def attribute_headers(bucket: Bucket, version: ObjectVersion) -> dict[str, str]:
