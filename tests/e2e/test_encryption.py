@@ -273,6 +273,13 @@ def test_multipart(s3, bucket, mode):
         assert body_of(s3, bucket, "k", mode, PartNumber=number) == payload(size, number)
 
 
+def test_a_part_that_is_not_there_needs_no_key(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"data", **MODES["c"])
+    part = {"Bucket": bucket, "Key": "k", "PartNumber": 2}
+    assert refused(s3.get_object, **part) == refused(s3.get_object, **part, **reading("c"))
+    assert refused(s3.get_object, **{**part, "PartNumber": 1}) == (400, "InvalidRequest")
+
+
 def test_parts_need_the_uploads_own_key(s3, bucket):
     at, parts = upload(s3, bucket, "c", (1000,))
     for keys in ({}, of_client(2)):

@@ -200,6 +200,9 @@ class ObjectHandlers:
         version = self._objects.head(
             request.bucket, request.key, conditions, request.version_id, request.found
         )
+        number = part_number(request.query)
+        if number is not None:
+            resolve(version, None, number)  # what is not there needs no key
         return self._objects.unlocked(version, customer_key), customer_key
 
     def stored_headers(
