@@ -110,3 +110,16 @@ def test_a_big_file_in_many_parts(rclone, folder, bucket):
     rclone("copyto", f"store:{bucket}/big", f"store:{bucket}/copy")
     rclone("copy", f"store:{bucket}/copy", "back")
     assert file_digest(folder / "back" / "copy") == file_digest(folder / "here" / "big")
+
+
+def test_listings_as_a_mount_makes_them(rclone, tree, bucket):
+    """One level at a time, with sizes and modification times, and the hash of a file."""
+    rclone("copy", "here", f"store:{bucket}/m")
+    top = {e["Path"]: e for e in json.loads(rclone("lsjson", "--hash", f"store:{bucket}/m"))}
+    assert top["dir"]["IsDir"]
+    assert top["small.txt"]["Size"] == 11
+    assert len(top["small.txt"]["Hashes"]["md5"]) == 32
+    below = json.loads(rclone("lsjson", "--recursive", "--files-only", f"store:{bucket}/m"))
+    assert {entry["Path"] for entry in below} >= {"dir/one stripe", "signs/a+b%2F&c=d#e.txt"}
+    size = json.loads(rclone("size", "--json", f"store:{bucket}/m"))
+    assert size["count"] == len(below)

@@ -7,6 +7,7 @@ ways: `STRATUM_FUZZ_S=60 STRATUM_FUZZ_SEED=1 .venv/bin/pytest tests/s3/test_fuzz
 import os
 import random
 import time
+from functools import partial
 
 import pytest
 
@@ -20,11 +21,14 @@ from stratum.adapters.s3.signature import EMPTY_SHA256, ChunkSigner
 from stratum.adapters.s3.signing import presign, sign_headers
 from stratum.adapters.s3.sigv4 import authenticate
 from stratum.adapters.s3.xml_cors import parse_cors
+from stratum.adapters.s3.xml_logging import parse_logging
+from stratum.adapters.s3.xml_notification import parse_notification
 from stratum.adapters.s3.xml_requests import (
     parse_complete_upload,
     parse_create_bucket,
     parse_delete,
 )
+from stratum.adapters.s3.xml_website import parse_website
 from stratum.domain.errors import StratumError
 from tests.support.aws_chunked import encode
 from tests.support.feeding import bytewise, in_pieces
@@ -176,6 +180,26 @@ def test_post_policies():
 @pytest.mark.parametrize(
     ("parse", "document"),
     [
+        (
+            parse_website,
+            b"<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument><RoutingRules>"
+            b"<RoutingRule><Condition><KeyPrefixEquals>a</KeyPrefixEquals></Condition><Redirect>"
+            b"<HostName>h</HostName><HttpRedirectCode>302</HttpRedirectCode></Redirect>"
+            b"</RoutingRule></RoutingRules></WebsiteConfiguration>",
+        ),
+        (
+            partial(parse_notification, new_id=str),
+            b"<NotificationConfiguration><QueueConfiguration><Id>a</Id><Queue>arn</Queue>"
+            b"<Event>s3:ObjectCreated:*</Event><Filter><S3Key><FilterRule><Name>prefix</Name>"
+            b"<Value>p</Value></FilterRule></S3Key></Filter></QueueConfiguration>"
+            b"</NotificationConfiguration>",
+        ),
+        (
+            parse_logging,
+            b"<BucketLoggingStatus><LoggingEnabled><TargetBucket>logs</TargetBucket><TargetPrefix>"
+            b"p</TargetPrefix><TargetObjectKeyFormat><SimplePrefix/></TargetObjectKeyFormat>"
+            b"</LoggingEnabled></BucketLoggingStatus>",
+        ),
         (
             parse_cors,
             b"<CORSConfiguration><CORSRule><ID>a</ID><AllowedMethod>GET</AllowedMethod>"

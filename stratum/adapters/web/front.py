@@ -170,7 +170,9 @@ class Front:
             if signed is not None:
                 who = access.principal_of(signed.access_key_id, signed.session_token)
                 served.who = who
-        around = replace(served.around, presigned=authentication.presigned)
+        around = served.around
+        if authentication.presigned:
+            around = replace(around, presigned=True)
         asked = Asked(who, head, target, around)
         found = access.guard.admit(asked)
         handler = self._handlers.get(target.operation)
