@@ -76,8 +76,6 @@ class _Case:
         there = facts.tiers[target]
         if plan.schedule.target(number, here) == here:
             why = f"which is twice the break-even time of {self._duration(break_even_days)}"
-        elif not plan.down_evident[here]:
-            why = f"too little being known of its like for more than a guess: {self._chance(here)}"
         else:
             why = f"because {self._chance(here)}"
         sentence = (
@@ -144,20 +142,12 @@ class _Case:
             target = self._target_later(leave_days)
         why_not_up = self._why_not_up()
         if leave_days == math.inf or target == here:
-            settled = "no configured tier is cheaper for it"
+            settled = "no configured tier stores it for less"
             return Stay(0, f"{subject}: {settled}{why_not_up}", None)
         there = facts.tiers[target]
-        if plan.down_evident[here]:
-            why = f"because {self._chance(here)}"
-        else:
-            why = (
-                "the break-even time, since too little is known of its like to do anything else"
-                if leave_days <= plan.hold_days[here]
-                else "by what little is known of its like"
-            )
         sentence = (
             f"{subject}: it goes to {there} when it has been idle for"
-            f" {self._duration(leave_days)}, {why}{why_not_up}"
+            f" {self._duration(leave_days)}, because {self._chance(here)}{why_not_up}"
         )
         look_at_ms = look_again(facts, leave_days - facts.idle_days, now_ms)
         return Stay(look_at_ms, sentence, there)
@@ -178,8 +168,11 @@ class _Case:
 
     def _why_not_up(self) -> str:
         up = self.plan.schedule.landing[self.here]
-        if up >= self.here or self.plan.up_evident[up]:
-            return ""
+        if up >= self.here:
+            fast = self.facts.tiers[0]
+            return f"; reads are expected too seldom to pay for {fast}" if self.here else ""
+        if self.plan.up_evident[up]:
+            return f"; the next read brings it up to {self.facts.tiers[up]}"
         days = self._duration(self.plan.costs.break_even_days[up])
         came = wording.count(int(self.facts.sessions), "access").replace("accesss", "accesses")
         return (
@@ -204,11 +197,15 @@ class _Case:
         break_even_days = self.plan.costs.break_even_days[tier]
         chance = probability(self.plan.rates, self.facts.idle_days, break_even_days)
         only = "only " if tier == self.here and chance < 0.5 else ""
-        like = round(self._like())
-        return (
-            f"{only}{chance:.0%} of {like:,} like periods were read again within the break-even"
-            f" time of {self._duration(break_even_days)}"
-        )
+        within = f"within the break-even time of {self._duration(break_even_days)}"
+        like = self._like()
+        if like < EVIDENCE_MIN:
+            seen = wording.count(round(like), "period")
+            return (
+                f"{only}{chance:.0%} of all objects are read again {within} by the rule to begin"
+                f" with; {seen} of its like got that far until now"
+            )
+        return f"{only}{chance:.0%} of {round(like):,} like periods were read again {within}"
 
     def _like(self) -> float:
         """How many periods of the nearest kind that has seen enough got as far as this one."""

@@ -43,7 +43,7 @@ async def test_a_new_object_stays_hot_for_a_day_and_says_why(autojump_clock):
         await it.days(1)
         assert it.tier("films/a.mkv") is WARM
         said = await it.explain("films/a.mkv")
-    assert "hot → warm after 1 tiering day idle, too little being known" in said.placed_because
+    assert "hot → warm after 1 tiering day idle, because only" in said.placed_because
     assert said.verdict.startswith("`bucket/films|mkv`, 2.00 MB, never read, in warm, idle for")
     assert "hazard.1" in render_text(said, it.now_ms())
 
