@@ -156,8 +156,10 @@ def delete_version(
         return [removal(found, reason)] if found else []
     current = catalog.version(target.bucket, target.key)
     if target.conditions:
-        marker = catalog.delete_marker(target.bucket, target.key)
-        _check_deletion(target.conditions, current or marker)
+        hidden_by = catalog.delete_marker(target.bucket, target.key)
+        if current is None and hidden_by is None:
+            return []  # not even a marker: there is nothing the condition could be about
+        _check_deletion(target.conditions, current or hidden_by)
     versioning = bucket.settings.versioning
     if versioning is None:
         return [removal(current, reason)] if current else []
