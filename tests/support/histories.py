@@ -115,7 +115,8 @@ class History:
     def _put(self, catalog, which, other):
         number = self._fresh()
         bucket, key = BUCKETS[other % 2], KEYS[which % len(KEYS)]
-        current = catalog.version(bucket, key)
+        # A key has one version `null` at most, also below a marker.
+        current = catalog.version_by_id(bucket, key, "null") or catalog.version(bucket, key)
         location = local(number, Tier.WARM, *range(other % 3)) if which % 2 else local(number)
         new = committed(number, key, bucket, location=location)
         self.volumes.append(new.volume_id)
