@@ -15,6 +15,7 @@ from stratum.domain.principal import Principal, account_arn
 from stratum.domain.wildcards import Context, matches
 
 EXISTING_TAG = "s3:existingobjecttag/"
+REQUEST_TAG = "s3:requestobjecttag"
 
 
 class Effect(Enum):
@@ -91,8 +92,16 @@ class Policy:
     @cached_property
     def asks_for_tags(self) -> bool:
         """Whether a condition looks at the tags that an object has already."""
+        return self._asks(EXISTING_TAG)
+
+    @cached_property
+    def asks_for_request_tags(self) -> bool:
+        """Whether a condition looks at the tags that a request brings."""
+        return self._asks(REQUEST_TAG)
+
+    def _asks(self, prefix: str) -> bool:
         keys = (c.key for statement in self.statements for c in statement.conditions)
-        return any(key.startswith(EXISTING_TAG) for key in keys)
+        return any(key.startswith(prefix) for key in keys)
 
 
 def identity_effect(

@@ -60,7 +60,7 @@ def nobody(server):
 @pytest.fixture
 def private(own, request):
     """A new bucket of alice's with the object `k`."""
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:55].strip("-") + "-1"
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-") + "-1"
     own.create_bucket(Bucket=name)
     own.put_object(Bucket=name, Key="k", Body=b"secret")
     return name
@@ -401,3 +401,97 @@ def test_anonymous_has_no_buckets(nobody):
         nobody.create_bucket(Bucket="of-nobody")
     with refused("NoSuchBucket", 404):
         nobody.get_object(Bucket="there-is-no-such-bucket", Key="k")
+
+
+# -- ways around --------------------------------------------------------------------------------
+def test_a_version_in_the_query_is_not_that_of_a_copys_source(own, other, mallory, private):
+    """Who may list but not read must not get at the current version by naming another one."""
+    theirs = f"{private}-theirs"
+    other.create_bucket(Bucket=theirs)
+    own.put_bucket_acl(Bucket=private, ACL="public-read")
+    copying = {"x-amz-copy-source": f"/{private}/k"}
+    for query in ("", "versionId=null", "versionId=00000000000000000000000000000000"):
+        path = f"/{theirs}/k"
+        headers = mallory.server.signed("PUT", path, b"", copying, query=query)
+        status, _, body = mallory.server.request("PUT", f"{path}?{query}", b"", headers)
+        assert (status, b"<Code>AccessDenied</Code>" in body) == (403, True), (query, body)
+
+
+def test_what_is_not_there_is_never_let_through(own, other, private):
+    own.put_bucket_acl(Bucket=private, ACL="public-read")
+    theirs = f"{private}-theirs"
+    other.create_bucket(Bucket=theirs)
+    with refused("NoSuchKey", 404):
+        other.copy_object(Bucket=theirs, Key="x", CopySource=f"{private}/missing")
+    with refused("NoSuchKey", 404):
+        other.get_object_acl(Bucket=private, Key="missing")
+    with refused("NoSuchVersion", 404):
+        other.get_object(Bucket=private, Key="k", VersionId="0" * 32)
+
+
+def test_tags_in_a_body_count_as_those_in_a_header(own, other, private):
+    only_blue = {"StringEquals": {"s3:RequestObjectTag/team": "blue"}}
+    own.put_bucket_policy(
+        Bucket=private,
+        Policy=policy(
+            private, {"Effect": "Allow", "Action": "s3:PutObjectTagging", "Condition": only_blue}
+        ),
+    )
+
+    def tag(client, team):
+        tags = {"TagSet": [{"Key": "team", "Value": team}]}
+        client.put_object_tagging(Bucket=private, Key="k", Tagging=tags)
+
+    tag(other, "blue")
+    with refused("AccessDenied", 403):
+        tag(other, "red")
+    tags = own.get_object_tagging(Bucket=private, Key="k")["TagSet"]
+    assert tags == [{"Key": "team", "Value": "blue"}]
+    own.put_bucket_policy(
+        Bucket=private,
+        Policy=policy(
+            private,
+            {
+                "Effect": "Deny",
+                "Action": "s3:PutObjectTagging",
+                "Condition": {"StringNotEquals": {"s3:RequestObjectTag/team": "blue"}},
+            },
+        ),
+    )
+    tag(own, "blue")
+    with refused("AccessDenied", 403):
+        tag(own, "red")
+
+
+def test_keys_do_not_escape_their_prefix_by_dots_or_escapes(own, mallory, private):
+    own.put_bucket_policy(
+        Bucket=private,
+        Policy=policy(
+            private,
+            {
+                "Effect": "Allow",
+                "Action": "s3:GetObject",
+                "Resource": f"arn:aws:s3:::{private}/public/*",
+            },
+        ),
+    )
+    for path in (
+        f"/{private}/public/../k",
+        f"/{private}/public%2F..%2Fk",
+        f"/{private}//public/k",
+        f"/{private}/k?x=/public/",
+        f"/{private}/public",
+    ):
+        raw, _, query = path.partition("?")
+        headers = mallory.server.signed("GET", raw, query=query)
+        status, _, body = mallory.server.request("GET", path, None, headers)
+        assert status == 403, (path, status, body)
+
+
+def test_a_presigned_url_is_its_signers_right_and_not_the_readers(mallory, private):
+    """Mallory can sign a URL for alice's object; it opens nothing."""
+    config = Config(signature_version="s3v4", s3={"addressing_style": "path"})
+    with mallory.client(config=config) as signing:
+        url = signing.generate_presigned_url("get_object", {"Bucket": private, "Key": "k"})
+    status, _, body = mallory.server.request("GET", "/" + url.split("/", 3)[3])
+    assert (status, b"<Code>AccessDenied</Code>" in body) == (403, True)

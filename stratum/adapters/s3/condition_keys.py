@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from stratum.adapters.s3.dates import format_iso_date
 from stratum.adapters.s3.request import RequestHead
 from stratum.adapters.s3.signature import ALGORITHM
-from stratum.domain.policy import EXISTING_TAG
+from stratum.domain.policy import EXISTING_TAG, REQUEST_TAG
 from stratum.domain.principal import Principal
 
 _OF_QUERY = {
@@ -69,8 +69,10 @@ def condition_keys(
     who: Principal,
     around: Circumstances,
     existing_tags: Mapping[str, str] | None = None,
+    request_tags: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[str, ...]]:
-    """All keys that apply, in lower case. `existing_tags`: those of the object, if there is one."""
+    """All keys that apply, in lower case. `existing_tags`: those of the object, if there is one;
+    `request_tags`: those in the body, where they stand there and not in a header."""
     keys: dict[str, tuple[str, ...]] = {
         "aws:currenttime": (format_iso_date(around.now_ms),),
         "aws:epochtime": (str(around.now_ms // 1000),),
@@ -97,7 +99,12 @@ def condition_keys(
         keys["s3:x-amz-copy-source"] = (unquote(source).removeprefix("/"),)
     for name, value in (existing_tags or {}).items():
         keys[f"{EXISTING_TAG}{name}".lower()] = (value,)
-    return keys | _of_request_tags(head.headers.get("x-amz-tagging"))
+    if request_tags is not None:
+        return keys | _of_request_tags(list(request_tags.items()))
+    tagging = head.headers.get("x-amz-tagging")
+    if tagging is None:
+        return keys
+    return keys | _of_request_tags(parse_qsl(tagging, keep_blank_values=True))
 
 
 def _of_principal(who: Principal) -> dict[str, tuple[str, ...]]:
@@ -113,10 +120,7 @@ def _of_principal(who: Principal) -> dict[str, tuple[str, ...]]:
     return keys
 
 
-def _of_request_tags(tagging: str | None) -> dict[str, tuple[str, ...]]:
-    if tagging is None:
-        return {}
-    tags = parse_qsl(tagging, keep_blank_values=True)
-    keys = {"s3:requestobjecttagkeys": tuple(name for name, _ in tags)}
-    keys |= {f"s3:requestobjecttag/{name}".lower(): (value,) for name, value in tags}
+def _of_request_tags(tags: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    keys = {f"{REQUEST_TAG}keys": tuple(name for name, _ in tags)}
+    keys |= {f"{REQUEST_TAG}/{name}".lower(): (value,) for name, value in tags}
     return keys

@@ -7,7 +7,8 @@ between requests, so a changed policy counts from the next request on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from stratum.adapters.s3.acl_headers import asked_acl
 from stratum.adapters.s3.condition_keys import Circumstances, condition_keys
@@ -43,8 +44,13 @@ from stratum.domain.catalog import Bucket, Catalog
 from stratum.domain.errors import AccessDenied
 from stratum.domain.granting import Accounts, AskedAcl, new_object
 from stratum.domain.names import BucketName, ObjectKey, UploadId
+from stratum.domain.object import require_version
 from stratum.domain.ownership import NO_BLOCK, ObjectOwnership
-from stratum.domain.policy_document import BUCKET_ARN, parse_bucket_policy
+from stratum.domain.policy_document import (
+    BUCKET_ARN,
+    parse_bucket_policy,
+    parse_identity_policy,
+)
 from stratum.domain.principal import Principal, PrincipalKind
 from stratum.domain.request_payment import check_payer
 from stratum.domain.volume import ObjectVersion
@@ -64,6 +70,8 @@ class Asked:
     head: RequestHead
     target: Target
     around: Circumstances
+    tags: Mapping[str, str] | None = None
+    """The tags in the request's body, once it has been read."""
 
 
 def bucket_access(bucket: Bucket) -> BucketAccess:
@@ -133,8 +141,10 @@ class Guard:
                 self._require(asked, access, bucket, ACTIONS[operation], None)
             return
         action = ACTIONS[operation]
+        if operation is Operation.PUT_OBJECT_TAGGING and _asks_for_request_tags(asked.who, access):
+            return  # its handler asks once it has read the tags
         try:
-            self._require(asked, access, bucket, action, asked.target.key)
+            self._require(asked, access, bucket, action, asked.target.key, _version_of(asked))
         except AccessDenied:
             if not self._is_own_upload(asked, access, bucket, action):
                 raise
@@ -153,9 +163,9 @@ class Guard:
     def _check_further_actions(self, asked: Asked, access: BucketAccess, bucket: Bucket) -> None:
         operation, headers = asked.target.operation, asked.head.headers
         for action in also_needed(operation, headers):
-            self._require(asked, access, bucket, action, asked.target.key)
+            self._require(asked, access, bucket, action, asked.target.key, _version_of(asked))
         for action in not_denied(operation, headers):
-            decision = self._decide(asked, access, bucket, action, asked.target.key)
+            decision, _ = self._decide(asked, access, bucket, action, asked.target.key)
             if decision.explicit:
                 raise AccessDenied(decision.why)
 
@@ -180,6 +190,13 @@ class Guard:
         return VersionAttributes(born.owner.id, born.owner.name, acl=born.acl)
 
     # -- single actions -------------------------------------------------------------------------
+    def require_tagging(self, asked: Asked, tags: Mapping[str, str]) -> None:
+        """The part of PutObjectTagging that the tags in its body decide. Raises AccessDenied."""
+        name, key = asked.target.bucket, asked.target.key
+        assert name is not None, "tags are put on an object in a bucket"
+        action = ACTIONS[Operation.PUT_OBJECT_TAGGING]
+        self.require(replace(asked, tags=tags), action, name, key, _version_of(asked))
+
     def require(
         self,
         asked: Asked,
@@ -202,9 +219,13 @@ class Guard:
         key: ObjectKey | None,
         version_id: str | None = None,
     ) -> None:
-        if key is not None and version_id is None and key == asked.target.key:
-            version_id = asked.target.query.get("versionId")
-        decision = self._decide(asked, access, bucket, action, key, version_id)
+        """Raises AccessDenied; of an object that is not there NoSuchKey and the like, if the asker
+        may list the bucket. What was not there is so never let through unseen."""
+        decision, is_missing = self._decide(asked, access, bucket, action, key, version_id)
+        if key is not None and is_missing and not decision.explicit:
+            decision = self._may_list(asked, access, bucket, key)
+            if decision.allowed:
+                require_version(self._catalog, bucket.name, key, version_id)
         if not decision.allowed:
             raise AccessDenied(decision.why)
 
@@ -216,7 +237,8 @@ class Guard:
         action: str,
         key: ObjectKey | None,
         version_id: str | None = None,
-    ) -> Decision:
+    ) -> tuple[Decision, bool]:
+        """The decision, and whether it was about an object that is not there."""
         if version_id is not None:
             action = OF_VERSION.get(action, action)
         need = need_of(action, on_object=key is not None)
@@ -233,21 +255,12 @@ class Guard:
         decision = authorize(
             asked.who, need, resource, access, found, lambda: self._keys(asked, version)
         )
-        if key is None or found is not None or need.granted_by is not AclTarget.OBJECT:
-            return decision
-        return self._of_missing(asked, access, bucket, key, decision)
+        return decision, found is None and need.granted_by is AclTarget.OBJECT
 
-    def _of_missing(
-        self,
-        asked: Asked,
-        access: BucketAccess,
-        bucket: Bucket,
-        key: ObjectKey,
-        decision: Decision,
+    def _may_list(
+        self, asked: Asked, access: BucketAccess, bucket: Bucket, key: ObjectKey
     ) -> Decision:
         """Only who may list a bucket learns that an object is not there."""
-        if decision.explicit:
-            return decision
 
         def keys() -> Context:
             return {**self._keys(asked), "s3:prefix": (key,)}
@@ -276,7 +289,7 @@ class Guard:
             and upload.key == asked.target.key
             and upload.owner_id == asked.who.account.id
             and asked.who.is_account
-            and not self._decide(asked, access, bucket, action, asked.target.key).explicit
+            and not self._decide(asked, access, bucket, action, asked.target.key)[0].explicit
         )
 
     def _check_expected_owner(self, asked: Asked, header: str, bucket: Bucket) -> None:
@@ -289,7 +302,9 @@ class Guard:
 
     def _keys(self, asked: Asked, version: ObjectVersion | None = None) -> Context:
         tags = version.attributes.tags if version else None
-        return condition_keys(asked.head, asked.target.query, asked.who, asked.around, tags)
+        return condition_keys(
+            asked.head, asked.target.query, asked.who, asked.around, tags, asked.tags
+        )
 
 
 def _is_owner_without_policies(who: Principal, bucket: Bucket) -> bool:
@@ -300,6 +315,18 @@ def _is_owner_without_policies(who: Principal, bucket: Bucket) -> bool:
         and not who.session_policies
         and (who.account.id == bucket.owner.id or who.operator)
     )
+
+
+def _version_of(asked: Asked) -> str | None:
+    """The version that a request names for its own object."""
+    return asked.target.query.get("versionId")
+
+
+def _asks_for_request_tags(who: Principal, access: BucketAccess) -> bool:
+    policies = [parse_identity_policy(each) for each in (*who.policies, *who.session_policies)]
+    if access.policy is not None:
+        policies.append(access.policy)
+    return any(policy.asks_for_request_tags for policy in policies)
 
 
 def _object_access(version: ObjectVersion, bucket: Bucket) -> ObjectAccess:

@@ -27,6 +27,7 @@ class TaggingHandlers:
 
     async def put_object(self, request: S3Request) -> S3Response:
         tags = parse_tagging(await document(request, XML_LENGTH_MAX_BYTES), OBJECT_TAGS_MAX)
+        request.guard.require_tagging(request.asked, tags)
         return S3Response(200, await self._change(request, tags))
 
     async def delete_object(self, request: S3Request) -> S3Response:
