@@ -29,6 +29,7 @@ from stratum.adapters.metered_remote import MeteredRemote
 from stratum.adapters.record_codec import decode_record
 from stratum.adapters.remote_s3 import S3Remote
 from stratum.adapters.s3.digests import combine, digest, new_hasher
+from stratum.adapters.s3.post_signature import FormSecrets
 from stratum.adapters.s3_client import Credentials
 from stratum.adapters.sealed_remote import SealedRemote
 from stratum.adapters.session_tokens import TokenSealer
@@ -329,7 +330,8 @@ def make_front(stratum: Stratum, identities: Identities) -> AsgiApp:
     control = make_control(_make_commands(stratum), access, now_ms)
     add_identity_commands(control, identities, access, now_ms)
     add_tiering_commands(control, stratum.tiering.undo, access, now_ms)
-    forms = FormSigners(identities.secret_for, identities.principal_of, config.region, now_ms)
+    secrets = FormSecrets(identities.secret_for, identities.session_secret)
+    forms = FormSigners(secrets, identities.principal_of, config.region, now_ms)
     locks = Locks(stratum.buckets, stratum.objects, now_ms)
     told = stratum.deliveries.notifications
     stores = (stratum.buckets, stratum.objects, stratum.uploads)

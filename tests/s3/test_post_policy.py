@@ -5,11 +5,17 @@ import pytest
 
 from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.post_policy import SIZE_MAX_BYTES, check_policy, parse_policy
-from stratum.adapters.s3.post_signature import authenticate_form, policy_document
+from stratum.adapters.s3.post_signature import (
+    FormSecrets,
+    authenticate_form,
+    policy_document,
+)
+from stratum.domain.errors import AccessDenied
 from tests.support.forms import signed_v2, signed_v4
 
 NOW_S = 1_772_366_400
 ID, SECRET = "AKIDFORM", "secret"
+LENT = "ASIALENT"
 EXPIRES = "2030-01-01T00:00:00Z"
 
 
@@ -132,9 +138,18 @@ def lower(fields):
     return {name.lower(): value for name, value in fields.items()}
 
 
+def session_secret(access_key_id, token):
+    if (access_key_id, token) != (LENT, "token"):
+        raise AccessDenied("no such session")
+    return "lent secret"
+
+
+SECRETS = FormSecrets({ID: SECRET}.get, session_secret)
+
+
 def who(fields):
     try:
-        return authenticate_form(lower(fields), {ID: SECRET}.get, "us-east-1")
+        return authenticate_form(lower(fields), SECRETS, "us-east-1")
     except S3Error as error:
         return error.code
 
@@ -150,6 +165,17 @@ def test_both_versions_name_who_signed(sign):
     assert who({**fields, "policy": other}) == "SignatureDoesNotMatch"
     for name in fields:
         assert who({n: v for n, v in fields.items() if n != name}) == "InvalidArgument"
+
+
+@pytest.mark.parametrize("sign", [signed_v2, signed_v4])
+def test_sessions_sign_with_their_token(sign):
+    fields = sign([BUCKET], LENT, "lent secret", NOW_S)
+    assert who({**fields, "x-amz-security-token": "token"}) == LENT
+    assert who(fields) == "InvalidAccessKeyId"
+    with pytest.raises(AccessDenied):
+        who({**fields, "x-amz-security-token": "another"})
+    with pytest.raises(AccessDenied):
+        who({**sign([BUCKET], ID, SECRET, NOW_S), "x-amz-security-token": "token"})
 
 
 def test_a_form_without_a_signature_is_anonymous():

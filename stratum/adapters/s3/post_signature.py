@@ -10,21 +10,32 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from stratum.adapters.s3.dates import parse_basic_date
 from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.signature import ALGORITHM, sign, signatures_equal, signing_key
-from stratum.adapters.s3.sigv4 import SecretFor, parse_credential
+from stratum.adapters.s3.sigv4 import SecretFor, SessionSecret, parse_credential
 
 V4_FIELDS = ("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature")
+SESSION_FIELD = "x-amz-security-token"
 V2_FIELDS = ("awsaccesskeyid", "signature")
 
 
-def authenticate_form(fields: Mapping[str, str], secret_for: SecretFor, region: str) -> str | None:
+@dataclass(frozen=True)
+class FormSecrets:
+    """Where secrets are looked up: of access keys, and of sessions with their tokens."""
+
+    of_key: SecretFor
+    of_session: SessionSecret
+
+
+def authenticate_form(fields: Mapping[str, str], secrets: FormSecrets, region: str) -> str | None:
     """The access key id that signed the form's policy; None for a form without any signature.
 
     `fields` by lower-case name. Raises S3Error: InvalidArgument for a signature that is not whole,
-    InvalidAccessKeyId, SignatureDoesNotMatch, AuthorizationQueryParametersError.
+    InvalidAccessKeyId, SignatureDoesNotMatch, AuthorizationQueryParametersError; what
+    `secrets.of_session` raises.
     """
     is_v4 = any(name in fields for name in V4_FIELDS)
     is_v2 = any(name in fields for name in V2_FIELDS)
@@ -39,8 +50,8 @@ def authenticate_form(fields: Mapping[str, str], secret_for: SecretFor, region: 
                 fields={"ArgumentName": name},
             )
     if is_v4:
-        return _verify_v4(fields, secret_for, region)
-    return _verify_v2(fields, secret_for)
+        return _verify_v4(fields, secrets, region)
+    return _verify_v2(fields, secrets)
 
 
 def policy_document(fields: Mapping[str, str]) -> bytes:
@@ -51,7 +62,7 @@ def policy_document(fields: Mapping[str, str]) -> bytes:
         raise S3Error("InvalidPolicyDocument", "Invalid Policy: Invalid Base64.") from None
 
 
-def _verify_v4(fields: Mapping[str, str], secret_for: SecretFor, region: str) -> str:
+def _verify_v4(fields: Mapping[str, str], secrets: FormSecrets, region: str) -> str:
     timestamp_s = parse_basic_date(fields["x-amz-date"])
     if fields["x-amz-algorithm"] != ALGORITHM or timestamp_s is None:
         raise S3Error("InvalidArgument", "x-amz-algorithm or x-amz-date is not valid")
@@ -59,15 +70,15 @@ def _verify_v4(fields: Mapping[str, str], secret_for: SecretFor, region: str) ->
         fields["x-amz-credential"], timestamp_s, region, presigned=True
     )
     expected = sign(
-        signing_key(_secret(access_key_id, secret_for), date, region), _policy_text(fields)
+        signing_key(_secret(access_key_id, fields, secrets), date, region), _policy_text(fields)
     )
     _require_equal(expected, fields["x-amz-signature"], access_key_id)
     return access_key_id
 
 
-def _verify_v2(fields: Mapping[str, str], secret_for: SecretFor) -> str:
+def _verify_v2(fields: Mapping[str, str], secrets: FormSecrets) -> str:
     access_key_id = fields["awsaccesskeyid"]
-    secret = _secret(access_key_id, secret_for)
+    secret = _secret(access_key_id, fields, secrets)
     digest = hmac.digest(secret.encode(), _policy_text(fields).encode("latin-1"), "sha1")
     _require_equal(base64.b64encode(digest).decode("ascii"), fields["signature"], access_key_id)
     return access_key_id
@@ -81,8 +92,11 @@ def _policy_text(fields: Mapping[str, str]) -> str:
     return text
 
 
-def _secret(access_key_id: str, secret_for: SecretFor) -> str:
-    secret = secret_for(access_key_id)
+def _secret(access_key_id: str, fields: Mapping[str, str], secrets: FormSecrets) -> str:
+    token = fields.get(SESSION_FIELD)
+    if token:
+        return secrets.of_session(access_key_id, token)
+    secret = secrets.of_key(access_key_id)
     if secret is None:
         raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key_id[:128]})
     return secret

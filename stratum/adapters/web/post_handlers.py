@@ -18,10 +18,14 @@ from stratum.adapters.s3.post_headers import (
     success_status,
 )
 from stratum.adapters.s3.post_policy import SIZE_MAX_BYTES, check_policy, parse_policy
-from stratum.adapters.s3.post_signature import authenticate_form, policy_document
+from stratum.adapters.s3.post_signature import (
+    SESSION_FIELD,
+    FormSecrets,
+    authenticate_form,
+    policy_document,
+)
 from stratum.adapters.s3.request import RequestHead
 from stratum.adapters.s3.routing import Target
-from stratum.adapters.s3.sigv4 import SecretFor
 from stratum.adapters.web.body import Body
 from stratum.adapters.web.messages import S3Request, S3Response
 from stratum.adapters.web.object_handlers import ObjectHandlers
@@ -78,8 +82,9 @@ class FormFile(Body):
 class FormSigners:
     """Who may have signed a form, and when a policy has ended."""
 
-    secret_for: SecretFor
-    principal_of: Callable[[str], Principal]
+    secrets: FormSecrets
+    principal_of: Callable[[str, str], Principal]
+    """By access key id and session token, empty without one."""
     region: str
     now_ms: NowMs
 
@@ -99,8 +104,10 @@ class PostHandlers:
         file = FormFile(request.body, reader)
         await file.open()
         fields = expanded(reader.fields, reader.filename)
-        access_key_id = authenticate_form(fields, signers.secret_for, signers.region)
-        who = ANONYMOUS if access_key_id is None else signers.principal_of(access_key_id)
+        access_key_id = authenticate_form(fields, signers.secrets, signers.region)
+        who = ANONYMOUS
+        if access_key_id is not None:
+            who = signers.principal_of(access_key_id, fields.get(SESSION_FIELD, ""))
         # Whoever signs signs a policy; a form of nobody needs none.
         if access_key_id is not None or "policy" in fields:
             policy = parse_policy(policy_document(fields))
