@@ -20,13 +20,15 @@ from eventsourcing.persistence import PersistenceError
 from stratum.adapters.journal_reader import JournalReader, reading_connections
 from stratum.adapters.journal_writer import JournalWriter, Request
 from stratum.adapters.sqlite_connection import JournalDatastore, checkpoint, meaning_of
-from stratum.domain.errors import DiskFailed, Unavailable
+from stratum.domain.errors import DiskFailed, Overloaded, Unavailable
 from stratum.domain.events import BucketConfigured, BucketCreated, BucketDeleted, Recorded
 from stratum.ports import Decide, NowMs
 
 BATCH_LENGTH_MAX = 256
 QUEUE_LENGTH_MAX = 1024
 """Decisions waiting for the writer; more callers wait for a place."""
+QUEUE_WAIT_S = 5.0
+"""How long they do; then they are refused with SlowDown, and nothing was done."""
 
 
 class SqliteJournal(JournalReader):
@@ -52,11 +54,15 @@ class SqliteJournal(JournalReader):
 
     async def transact(self, decide: Decide, *, by: str) -> Sequence[Recorded]:
         """As the port says; `decide` runs in the writer's task. Also raises Unavailable (the
-        journal is closed or locked), DiskFailed (nothing was appended), Conflict (an id is taken).
+        journal is closed or locked), Overloaded, DiskFailed (nothing was appended), Conflict (an
+        id is taken).
         """
         request = Request(decide, by)
         try:
-            await self._queue.send(request)
+            with trio.move_on_after(QUEUE_WAIT_S) as waiting:
+                await self._queue.send(request)
+            if waiting.cancelled_caught:
+                raise Overloaded("The journal's queue is full")
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             raise Unavailable("The journal is closed") from None
         with trio.CancelScope(shield=True):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import trio
 
 from stratum.app.datapath import DataPath
-from stratum.domain.errors import DiskFailed, JournalCorrupt, StratumError, Unavailable
+from stratum.domain.errors import DiskFailed, JournalCorrupt, Overloaded, StratumError, Unavailable
 from stratum.domain.events import Recorded
 from stratum.domain.names import ExtentId
 from stratum.domain.volume import Location
@@ -42,6 +42,9 @@ async def commit(
     """
     try:
         recorded = await journal.transact(decide, by=by)
+    except Overloaded:
+        await datapath.discard(staged.tier, copy_id)
+        raise
     except (DiskFailed, JournalCorrupt, Unavailable):
         log.warning("copy %s stays staged on %s: the journal failed", copy_id, staged.tier)
         raise

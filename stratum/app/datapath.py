@@ -25,6 +25,7 @@ import trio
 from stratum.app.crew import Crew
 from stratum.app.extents import CLEANUP_LIMIT_S, ExtentReader, ExtentWriter
 from stratum.app.together import together
+from stratum.app.write_slots import Turn, WriteSlots
 from stratum.domain import stripes
 from stratum.domain.catalog import copy_key
 from stratum.domain.errors import (
@@ -86,7 +87,7 @@ class DataPath:
         self._encode_record = encode_record
         self._profile = profile
         self._quorum = write_quorum
-        self._large_writes = trio.Semaphore(large_writes)
+        self._large_writes = WriteSlots(large_writes)
         self._on_damage = on_damage
         self._stripe_size_bytes = stripe_size_bytes
         self._readers: Counter[str] = Counter()
@@ -126,8 +127,8 @@ class DataPath:
             if size_bytes is not None and size_bytes < self._stripe_size_bytes:
                 extent = await self._write_one_stripe(writer, size_bytes, source, describe)
             else:
-                async with self._large_writes:
-                    extent = await self._write_stripes(writer, source, describe)
+                async with self._large_writes.turn() as turn:
+                    extent = await self._write_stripes(writer, source, describe, turn)
         except BaseException:
             await writer.discard()
             raise
@@ -144,15 +145,15 @@ class DataPath:
             return await writer.seal(self._encode_record(describe(writer.extent())))
 
     async def _write_stripes(
-        self, writer: ExtentWriter, source: ByteSource, describe: Describe
+        self, writer: ExtentWriter, source: ByteSource, describe: Describe, turn: Turn
     ) -> Extent:
         """Receive the next stripe while the one before is coded and written."""
         async with self._codec.stripe_buffer() as first, self._codec.stripe_buffer() as second:
             ready, spare = first, second
-            length = await _fill(source, ready.data)
+            length = await turn.fill(partial(_fill, source, ready.data))
             while length == self._stripe_size_bytes:
                 store = _store(writer, ready, length)
-                fill = _receive(source, spare)
+                fill = partial(turn.fill, partial(_fill, source, spare.data))
                 _, following = await together(store, fill)
                 ready, spare, length = spare, ready, following
             if length:
@@ -331,13 +332,6 @@ def _store(writer: ExtentWriter, buffer: StripeBuffer, length: int) -> Callable[
     async def run() -> int:
         await writer.stripe(buffer, length)
         return length
-
-    return run
-
-
-def _receive(source: ByteSource, buffer: StripeBuffer) -> Callable[[], Awaitable[int]]:
-    async def run() -> int:
-        return await _fill(source, buffer.data)
 
     return run
 

@@ -28,6 +28,8 @@ COMPLETE_INTERVAL_S = 10.0
 COMPLETE_AT_ONCE = 100
 RETRY_S = 60.0
 """Before the completion of shards is tried again that could not be written."""
+FIRST_PAUSE_S = 60.0
+"""After a start clients come first."""
 SAVE_INTERVAL_S = 10.0
 DAY_S = 86400.0
 PAUSE_MAX_S = 3600.0
@@ -98,6 +100,7 @@ class Upkeep:
     # -- shards that were not written -----------------------------------------------------------
     async def _complete_always(self) -> None:
         retry_at_s = 0.0
+        await trio.sleep(COMPLETE_INTERVAL_S)
         while True:
             if trio.current_time() >= retry_at_s:
                 self._unfinished.clear()
@@ -135,6 +138,7 @@ class Upkeep:
 
     # -- all shards in turn ---------------------------------------------------------------------
     async def _walk_always(self) -> None:
+        await trio.sleep(FIRST_PAUSE_S)
         while True:
             begun_s = trio.current_time()
             try:

@@ -298,5 +298,13 @@ class JournalCorrupt(StratumError):
     exit_code = 1
 
 
+class TooSlow(StratumError):
+    """The caller sent its bytes too slowly while others were waiting."""
+
+
 class Unavailable(StratumError):
     """The server is overloaded or stopping; the caller may try again."""
+
+
+class Overloaded(Unavailable):
+    """A queue is full. Nothing was done."""

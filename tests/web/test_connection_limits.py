@@ -93,12 +93,45 @@ class TestTimeOuts:
         assert app.requests[0][1] is None
 
     async def test_a_slow_body_is_none(self, autojump_clock):
+        rate = round(LIMITS.rate_min_bytes_per_s)
         async with serving(Recorder()) as server:
             client = server.connect()
-            await client.send(PUT_10)
+            head = b"PUT /b/k HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
+            await client.send(head % (10 * 55 * rate))
             for digit in b"0123456789":
-                await trio.sleep(55)
-                await client.send(bytes([digit]))
+                await trio.sleep(54)
+                await client.send(bytes([digit]) * 55 * rate)
+            assert (await client.response()).body[-1:] == b"9"
+
+    async def test_a_body_that_drips_is_a_disconnect(self, autojump_clock):
+        """One byte now and then would hold a connection, a buffer and a turn for days."""
+        app = Recorder()
+        async with serving(app) as server:
+            client = server.connect()
+            await client.send(PUT_10)
+            async with trio.open_nursery() as nursery:
+
+                async def drip():
+                    for _ in range(9):
+                        await trio.sleep(50)
+                        await client.send(b"x")
+
+                nursery.start_soon(drip)
+                assert LIMITS.slow_s <= await seconds_until(client.served) <= LIMITS.slow_s + 60
+                nursery.cancel_scope.cancel()
+        assert app.requests[0][1] is None
+
+    async def test_waiting_for_us_is_not_the_clients_slowness(self, autojump_clock):
+        async def app(scope, receive, send):
+            await trio.sleep(1000)
+            body = b""
+            while (message := await receive()).get("more_body"):
+                body += message["body"]
+            await answer(send, 200, body + message["body"])
+
+        async with serving(app) as server:
+            client = server.connect()
+            await client.send(PUT_10 + b"0123456789")
             assert (await client.response()).body == b"0123456789"
 
     async def test_a_client_that_stops_reading(self, autojump_clock):

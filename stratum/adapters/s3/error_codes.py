@@ -290,6 +290,8 @@ MEANINGS: dict[type[errors.StratumError], str] = {
     errors.InsufficientDisks: "ServiceUnavailable",
     errors.RemoteFailed: "ServiceUnavailable",
     errors.Unavailable: "SlowDown",
+    errors.Overloaded: "SlowDown",
+    errors.TooSlow: "RequestTimeout",
 }
 """The code of every class in `domain.errors` except the base, which is never raised."""
 

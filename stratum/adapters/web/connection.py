@@ -56,7 +56,10 @@ class Connection:
         self._app = app
         self._pool = pool
         self._limits = pool.limits
-        self._transport = SocketTransport(sock, pool.limits.stall_s)
+        limits = pool.limits
+        self._transport = SocketTransport(
+            sock, limits.stall_s, limits.slow_s, limits.rate_min_bytes_per_s
+        )
         self._state = state or {}
         self._root_path = root_path
         self._server = parse_socket_addr(sock.family, sock.getsockname())
@@ -124,6 +127,7 @@ class Connection:
         can be answered or only a truncated response was.
         """
         transport, limits = self._transport, self._limits
+        transport.begin_request()
         exchange = Exchange(head, transport, limits, self._pool.is_draining)
         has_failed = is_gone = False
         try:

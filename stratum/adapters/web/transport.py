@@ -27,6 +27,16 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 Buffer = bytes | bytearray | memoryview
 
 
+class _Drip:
+    """How long one side of a request has kept us waiting, and how much came of it."""
+
+    __slots__ = ("moved_bytes", "waited_s")
+
+    def __init__(self) -> None:
+        self.waited_s = 0.0
+        self.moved_bytes = 0
+
+
 class SocketTransport:
     """Owns `sock` (a connected, non-blocking stream socket).
 
@@ -37,7 +47,11 @@ class SocketTransport:
     __slots__ = (
         "_broken",
         "_buffer",
+        "_rate_min",
+        "_reading",
+        "_slow_s",
         "_sock",
+        "_writing",
         "at_eof",
         "expired",
         "idle",
@@ -46,8 +60,17 @@ class SocketTransport:
         "write_deadline",
     )
 
-    def __init__(self, sock: socket.socket, stall_s: float) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        stall_s: float,
+        slow_s: float = inf,
+        rate_min_bytes_per_s: float = 0.0,
+    ) -> None:
         self._sock = sock
+        self._slow_s = slow_s
+        self._rate_min = rate_min_bytes_per_s
+        self._reading, self._writing = _Drip(), _Drip()
         self._buffer = b""
         self._broken = False
         self.at_eof = False
@@ -63,6 +86,17 @@ class SocketTransport:
                     sock.setsockopt(
                         socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_LOW_WATER_BYTES
                     )
+
+    def begin_request(self) -> None:
+        """From here on the client is measured anew."""
+        self._reading, self._writing = _Drip(), _Drip()
+
+    def _waited(self, drip: _Drip, since: float, moved_bytes: int) -> None:
+        """Raises `ClientDisconnected` if the client is too slow to be worth a connection."""
+        drip.waited_s += trio.current_time() - since
+        drip.moved_bytes += moved_bytes
+        if drip.waited_s > self._slow_s and drip.moved_bytes < drip.waited_s * self._rate_min:
+            raise ClientDisconnected("the client is too slow")
 
     # -- reading --------------------------------------------------------------------------------
     @property
@@ -103,10 +137,16 @@ class SocketTransport:
         Raises `ClientDisconnected` on a reset.
         """
         await trio.lowlevel.checkpoint()
+        since: float | None = None
         while True:
             data = self._try_recv(limit_bytes)
             if data is not None:
+                if since is not None and data:
+                    self._waited(self._reading, since, len(data))
+                else:
+                    self._reading.moved_bytes += len(data)
                 return data
+            since = trio.current_time() if since is None else since
             self.read_deadline = trio.current_time() + self.stall_s
             try:
                 await trio.lowlevel.wait_readable(self._sock)
@@ -165,12 +205,15 @@ class SocketTransport:
             sent -= skipped
             view = view[skipped:]
             while view:
-                self.write_deadline = trio.current_time() + self.stall_s
+                since = trio.current_time()
+                self.write_deadline = since + self.stall_s
                 try:
                     await trio.lowlevel.wait_writable(self._sock)
                 finally:
                     self.write_deadline = inf
-                view = view[self._try_send((view,), len(view)) :]
+                moved_bytes = self._try_send((view,), len(view))
+                view = view[moved_bytes:]
+                self._waited(self._writing, since, moved_bytes)
         self._broken = False
 
     # -- the end --------------------------------------------------------------------------------
