@@ -12,6 +12,8 @@ from typing import Any
 from stratum.domain import wording
 from stratum.domain.access import Access
 from stratum.domain.events import MoveAbandoned, MoveDeclined, Recorded, TierDecided, VolumeMoved
+from stratum.domain.lifecycle_outlook import lifecycle_outlook
+from stratum.domain.lifecycle_schedule import clock_of
 from stratum.domain.names import BucketName, ObjectKey, Tier
 from stratum.domain.object import require_version
 from stratum.domain.pin import Pin
@@ -97,6 +99,8 @@ class Explanation:
     """All decisions, oldest first."""
     declined: tuple[Declined, ...]
     """The latest refusals, oldest first, DECLINED_SHOWN_MAX at most."""
+    lifecycle: tuple[str, ...] = ()
+    """What lifecycle rules will do to it, soonest first."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `--format json`."""
@@ -152,6 +156,7 @@ async def explain(
         pin=pin,
         moves=moves,
         declined=declined,
+        lifecycle=lifecycle_outlook(journal.catalog, version, clock_of(now_ms, rules.day_s)),
     )
 
 
@@ -196,6 +201,7 @@ def render_text(explanation: Explanation, now_ms: int) -> str:
     ]
     if it.pin is not None:
         lines.insert(4, f"  pin:       {it.pin.describe()}")
+    lines += [f"  lifecycle: {sentence}" for sentence in it.lifecycle]
     lines.append("  moves:" if it.moves else "  moves:     none")
     for move in it.moves:
         ended = f" {_time(move.ended_at_ms)}" if move.ended_at_ms else ""

@@ -26,7 +26,7 @@ from stratum.domain.lifecycle_actions import (
     look,
 )
 from stratum.domain.lifecycle_decisions import carry_out
-from stratum.domain.lifecycle_schedule import VERSIONS_THAT_COUNT, Clock
+from stratum.domain.lifecycle_schedule import VERSIONS_THAT_COUNT, Clock, clock_of
 from stratum.domain.lifecycle_timer import Timer
 from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, UploadId, VolumeId
 from stratum.domain.rules import Rules
@@ -79,7 +79,7 @@ class LifecycleActs:
 
     def clock(self) -> Clock:
         """The time, and a day of the tiering clock."""
-        return Clock(self._now_ms(), max(1, round(self._rules.day_s * 1000)))
+        return clock_of(self._now_ms(), self._rules.day_s)
 
     async def pause_s(self) -> float:
         """Until something is due."""

@@ -102,13 +102,21 @@ def judge_again(
     if found is None or lifecycle is None:
         return None
     entry = entry_of(found, clock.now_ms)
-    placed, _ = _history(catalog, bucket.name, key, VERSIONS_THAT_COUNT, None, clock)
-    # One that isn't among the newest has as many newer ones as any rule may keep.
-    far = Position(due.position.noncurrent_since_ms, NEWER_NONCURRENT_MAX)
-    position = next((at for each, at in placed if each.version_id == due.version_id), far)
+    position = position_of(catalog, bucket.name, key, due.version_id, clock)
+    if position is None:
+        # Not among the newest: it has as many newer ones as any rule may keep.
+        position = Position(due.position.noncurrent_since_ms, NEWER_NONCURRENT_MAX)
     versioned = bucket.settings.versioning is not None
     verdict = judge(lifecycle, key, entry, position, clock, versioned=versioned)
     return None if verdict.action is None else (found, position, verdict.action)
+
+
+def position_of(
+    catalog: Namespace, bucket: BucketName, key: ObjectKey, version_id: str, clock: Clock
+) -> Position | None:
+    """Where a version stands; None if it isn't among the newest ones, VERSIONS_THAT_COUNT many."""
+    placed, _ = _history(catalog, bucket, key, VERSIONS_THAT_COUNT, None, clock)
+    return next((at for each, at in placed if each.version_id == version_id), None)
 
 
 def entry_of(found: ObjectVersion | DeleteMarker, now_ms: int) -> Entry:

@@ -100,6 +100,11 @@ class Clock:
         return -(-exact_ms // self.day_ms) * self.day_ms
 
 
+def clock_of(now_ms: int, day_s: float) -> Clock:
+    """The clock of a server whose days of tiering last `day_s` real seconds."""
+    return Clock(now_ms, max(1, round(day_s * 1000)))
+
+
 def positions(
     entries: Iterable[Entry], newer: Entry | None = None, noncurrent: int = 0
 ) -> Iterator[tuple[Entry, Position]]:
@@ -128,12 +133,7 @@ def judge(
 ) -> Verdict:
     """What the rules say of one version. `versioned`: whether the expiration of a current version
     leaves a delete marker."""
-    found = [
-        action
-        for rule in lifecycle.rules
-        if rule.enabled
-        for action in _actions(lifecycle, rule, key, entry, position, clock)
-    ]
+    found = actions_of(lifecycle, key, entry, position, clock)
     due = [action for action in found if action.due_at_ms <= clock.now_ms]
     later = [action.due_at_ms for action in found if action.due_at_ms > clock.now_ms]
     look_at_ms = min(later, default=0)
@@ -147,6 +147,18 @@ def judge(
     if expirations:
         return Verdict(min(expirations, key=lambda action: action.due_at_ms), look_at_ms)
     return Verdict(None, look_at_ms)
+
+
+def actions_of(
+    lifecycle: Lifecycle, key: str, entry: Entry, position: Position, clock: Clock
+) -> list[Action]:
+    """Everything that rules will do to a version, if nothing happens to it."""
+    return [
+        action
+        for rule in lifecycle.rules
+        if rule.enabled
+        for action in _actions(lifecycle, rule, key, entry, position, clock)
+    ]
 
 
 def expiration_of(

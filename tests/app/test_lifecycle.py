@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import trio
 
+from stratum.app.explain import render_text
 from stratum.app.lifecycle import IDLE, WALK_PAGE
 from stratum.app.rederive import rederive
 from stratum.domain.errors import DiskFailed, InvalidStorageClass
@@ -196,10 +197,16 @@ async def test_an_object_moves_in_several_hops_and_explain_says_why(store, autoj
         await store.set_rules(
             rule("archive", transitions=(Transition("STANDARD_IA", 1), Transition("GLACIER", 4)))
         )
-        await store.days(2.1)
+        await store.days(0.5)
+        assert (await store.explain("a")).lifecycle == (
+            "rule archive: to STANDARD_IA, 2023-11-14 22:13:30 UTC",
+            "rule archive: to GLACIER, 2023-11-14 22:14:00 UTC",
+        )
+        await store.days(1.6)
         await store.settled()
         assert store.tier("a") is WARM
         explanation = await store.explain("a")
+        assert "lifecycle: rule archive: to GLACIER, 2023" in render_text(explanation, 0)
         assert "lifecycle rule archive moves objects to STANDARD_IA after 1 tiering day" in (
             explanation.placed_because
         )
