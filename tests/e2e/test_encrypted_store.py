@@ -1,6 +1,7 @@
 """A store with encrypted objects: what its disks get to see, moves, restarts, and lost keys."""
 
 import base64
+import shutil
 import time
 from contextlib import contextmanager
 
@@ -131,3 +132,27 @@ def test_a_clients_key_needs_tls_if_the_server_says_so(folder):
         s3.create_bucket(Bucket="bucket")
         put = {"Bucket": "bucket", "Key": "k", "Body": b"data", **of_client(1)}
         assert refused(s3.put_object, **put) == (400, "InvalidRequest")
+
+
+def test_shards_and_keys_are_enough_to_recover(folder):
+    data, whole = payload(300_000), payload(PART, 1) + payload(100, 2)
+    with started(folder / "data") as (server, s3):
+        s3.create_bucket(Bucket="bucket")
+        for mode, wish in MODES.items():
+            s3.put_object(Bucket="bucket", Key=mode, Body=data, **wish)
+            at, parts = upload(s3, "bucket", mode, (PART, 100), f"{mode}-parts")
+            s3.complete_multipart_upload(**at, MultipartUpload={"Parts": parts}, **reading(mode))
+        open_at, open_parts = upload(s3, "bucket", "kms", (PART,), "unfinished")
+    shutil.rmtree(folder / "data" / "metadata")
+    for copies in (folder / "data").glob("*/disk*/journal"):
+        shutil.rmtree(copies)
+    code, output = command(server, "recover")
+    assert code == 0, output
+    with started(folder / "data") as (_, s3):
+        for mode in MODES:
+            assert body_of(s3, "bucket", mode, mode) == data
+            assert body_of(s3, "bucket", f"{mode}-parts", mode) == whole
+        second = s3.upload_part(**open_at, PartNumber=2, Body=payload(100, 2))
+        open_parts.append({"PartNumber": 2, "ETag": second["ETag"]})
+        s3.complete_multipart_upload(**open_at, MultipartUpload={"Parts": open_parts})
+        assert body_of(s3, "bucket", "unfinished", "kms") == whole
