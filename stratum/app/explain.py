@@ -28,7 +28,7 @@ PLACED_WHEN_WRITTEN = "placed hot when it was written"
 MOVED = "moved"
 ABANDONED = "abandoned"
 UNDER_WAY = "under way"
-DECLINED_SHOWN_MAX = 10
+DECLINED_SHOWN_MAX = 5
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,10 @@ from stratum.ports import AccessLog, Journal, NewId, NowMs
 DECLINED_RETRY_DAYS = 1.0
 """When the policy looks again at a volume that was not moved for want of money or room."""
 
+DECLINED_REMEMBERED_MAX = 100_000
+"""Volumes whose latest refusal is remembered, so that it is on record once in that time, however
+often they are read. Of more, the longest remembered are forgotten."""
+
 log = logging.getLogger("stratum.orders")
 
 
@@ -69,6 +73,8 @@ class Orders:
         self._new_id = new_id
         self._now_ms = now_ms
         self._rows = rows
+        self._on_record: dict[tuple[VolumeId, Tier], int] = {}
+        """By volume and target, until when (Unix ms) a refusal need not be recorded again."""
 
     @property
     def prices(self) -> PriceList:
@@ -84,7 +90,11 @@ class Orders:
         """Raises NoSuchVolume, MoveRefused. Waits while too many moves are under way."""
         reasons = [reason for restraint in self._restraints if (reason := restraint(decision))]
         if reasons and decision.policy not in (PINNED, STORAGE_CLASS):
-            await self._decline(volume_id, decision.target, decision.policy, reasons[0], "policy")
+            self._declined(decision.target)
+            if self._is_news(volume_id, decision.target):
+                await self._decline(
+                    volume_id, decision.target, decision.policy, reasons[0], "policy"
+                )
             await self._look_later(volume_id)
         else:
             await self.start(volume_id, decision, "policy")
@@ -99,6 +109,7 @@ class Orders:
         try:
             self._moves.require_room(target)
         except Unavailable as error:
+            self._declined(target)
             await self._decline(volume_id, target, MANUAL, str(error), who)
             raise
         facts = await self.facts(volume)
@@ -129,13 +140,27 @@ class Orders:
     async def _decline(
         self, volume_id: VolumeId, target: Tier, policy: str, reason: str, by: str
     ) -> None:
-        self._declined(target)
         event = MoveDeclined(volume_id, target, policy, reason)
         await self._journal.transact(partial(_if_there, event=event), by=by)
         log.info("%s not moved to %s: %s", volume_id, target, reason)
 
+    def _is_news(self, volume_id: VolumeId, target: Tier) -> bool:
+        """Whether a refusal should go on record; remembers that it does."""
+        now_ms, subject = self._now_ms(), (volume_id, target)
+        if self._on_record.get(subject, 0) > now_ms:
+            return False
+        self._on_record.pop(subject, None)
+        if len(self._on_record) >= DECLINED_REMEMBERED_MAX:
+            del self._on_record[next(iter(self._on_record))]
+        self._on_record[subject] = now_ms + self._retry_ms
+        return True
+
+    @property
+    def _retry_ms(self) -> int:
+        return max(1, round(DECLINED_RETRY_DAYS * self._rules.day_s * 1000))
+
     async def _look_later(self, volume_id: VolumeId) -> None:
-        later_ms = max(1, round(DECLINED_RETRY_DAYS * self._rules.day_s * 1000))
+        later_ms = self._retry_ms
         async with self._rows:
             row = await self._access_log.get(volume_id)
             if row is not None:

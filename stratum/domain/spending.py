@@ -59,8 +59,8 @@ def refusal(
     if spent + more <= cap:
         return ""
     return (
-        f"{wording.size(size_gb)} stay in {source} and are streamed from there, because of the"
-        f" {wording.money(cap)} that requests and egress of the remote may cost in {use.month}"
+        f"{wording.size(size_gb)} stay in {source} and are streamed from there: of the"
+        f" {wording.money(cap)} that requests and egress of the remote may cost in {use.month},"
         f" {wording.money(spent)} are spent, and a move to {target} would take"
         f" {wording.money(more)}"
     )

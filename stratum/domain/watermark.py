@@ -92,7 +92,7 @@ def make_room(
         f"{wording.size(facts.size_gb)} in {facts.tier}, idle for"
         f" {wording.duration(facts.idle_days, facts.day_s)}: {facts.tier} → {target}, because the"
         f" disks of {facts.tier} are {fullness.used:.0%} full, more than {fullness.high:.0%}, and"
-        f" this is among the cheapest to take away: {wording.money(costs[target])} for each GB"
+        f" this is among the cheapest to take away: that {_costs(costs[target])} for each GB"
         f" freed, with a chance of {chance:.0%} that it is read within a month"
     )
     recorded = {
@@ -112,6 +112,11 @@ def derive_room(decision: Decision, prices: PriceList) -> Decision | None:
     fullness = Fullness(record["used"], record["high_watermark"], record["low_watermark"])
     targets = [tier for tier in Tier if record[f"room_{tier}"]]
     return make_room(facts_of(decision, prices), prices, fullness, targets)
+
+
+def _costs(amount: float) -> str:
+    """`costs $0.01`, `saves $0.01`."""
+    return f"{'costs' if amount >= 0 else 'saves'} {wording.money(abs(amount))}"
 
 
 def _cost_per_gb(facts: Facts, prices: PriceList, target: Tier, chance: float) -> float:

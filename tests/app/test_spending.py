@@ -55,10 +55,11 @@ async def test_beyond_the_cap_reads_are_streamed(autojump_clock):
         assert world.tier("k") is COLD
         assert await world.get("k") == CONTENT
         declined = await events(world, MoveDeclined)
-        assert declined
+        # On record once a day and target, however often it is read.
+        assert 1 <= len(declined) <= 4
         assert {each.volume_id for each in declined} == {world.volume("k").id}
         assert declined[0].reason.startswith(
-            "2.00 MB stay in cold and are streamed from there, because of the $0.000150 that"
+            "2.00 MB stay in cold and are streamed from there: of the $0.000150 that"
             " requests and egress of the remote may cost in month "
         )
         (reached,) = await events(world, SpendCapReached)
