@@ -4,7 +4,7 @@ and one contract test suite in `tests/contracts` that both pass.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -50,9 +50,20 @@ class ShardWriter(Protocol):
         power loss and is listed by `staged`. Raises DiskFailed."""
         ...
 
+    def begin_seal(self, parts: Sequence[Buffer]) -> Sealing | None:
+        """Start to seal without waiting, so that one task may seal many shards. The parts are in
+        use until what is returned has returned or raised, as `seal` does. None: nothing has
+        happened, use `seal`."""
+        ...
+
     async def discard(self) -> None:
         """Forget the shard, sealed or not. Never raises; safe in clean-up (bounded, idempotent)."""
         ...
+
+
+Sealing = Callable[[], Awaitable[None]]
+"""Waits until a shard is sealed; raises DiskFailed. May be cancelled and called again, also when it
+has ended."""
 
 
 class ShardReader(Protocol):
@@ -91,6 +102,10 @@ class ShardStore(Protocol):
     async def publish(self, name: str) -> None:
         """Move a staged shard among the published. Idempotent. Readers find a shard in either
         place, so a crash or a read before this loses nothing. Raises ShardNotFound."""
+        ...
+
+    def publish_now(self, name: str) -> bool:
+        """The same where nothing has to be waited for; False: nothing has happened."""
         ...
 
     async def replace(self, staged: str, name: str) -> None:

@@ -140,6 +140,9 @@ class DirectoryDisk:
         if error is not None:
             raise type(error)(*error.args)
 
+    def publish_now(self, name: str) -> bool:
+        return self._packed.is_ready and self._packed.publish(name)
+
     async def replace(self, staged: str, name: str) -> None:
         self._staged_path(staged), self._published_path(name)
         await self._packed.ready()

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import trio
 
 from stratum.domain.errors import DiskFailed, ShardNotFound
-from stratum.ports import Buffer, DiskUsage
+from stratum.ports import Buffer, DiskUsage, Sealing
 
 DEFAULT_SIZE_BYTES = 1 << 40
 
@@ -51,6 +51,9 @@ class MemoryDisk:
             self._published[name] = self._staged.pop(name)
         elif name not in self._published:
             raise ShardNotFound(f"{self.path}: no such shard: {name}")
+
+    def publish_now(self, name: str) -> bool:
+        return False
 
     async def replace(self, staged: str, name: str) -> None:
         await self._step()
@@ -183,6 +186,9 @@ class MemoryShardWriter:
         await self.append(parts)
         self._disk._seal(self._name)
         self._ended = True
+
+    def begin_seal(self, parts: Sequence[Buffer]) -> Sealing | None:
+        return None
 
     async def discard(self) -> None:
         self._ended = True

@@ -22,7 +22,7 @@ from stratum.adapters.segment_index import Entry, SegmentIndex
 from stratum.adapters.segment_log import Append, SegmentLog
 from stratum.adapters.segment_start import Loaded, load, refresh
 from stratum.domain.errors import DiskFailed
-from stratum.ports import Buffer
+from stratum.ports import Buffer, Sealing
 
 FLUSH_ENTRIES = 4096
 """So many changes are kept in memory before they are written to the index's file."""
@@ -62,6 +62,7 @@ class PackedShards:
         self._flush_ended: trio.Event | None = None
         self._reserved: set[str] = set()
         self._deleting: set[str] = set()
+        self._unwanted: set[str] = set()
         self._sizes: dict[int, int] = {}
         self.freed = trio.Event()
         """Set when a segment has become worth compacting."""
@@ -174,11 +175,18 @@ class PackedShards:
         await self.ready()
         await self.log.write(Append(Kind.SHARD, name, parts, synced=True))
 
-    def discard(self, name: str) -> None:
-        """Forget a shard unless it is published. Not durable, as recovery would do the same."""
+    def begin_store(self, name: str, parts: Sequence[Buffer]) -> Sealing:
+        """`store` without waiting; what is returned waits. Needs a `ready` before."""
+        return self.log.begin(Append(Kind.SHARD, name, parts, synced=True))
+
+    def discard(self, name: str, *, in_flight: bool = False) -> None:
+        """Forget a shard unless it is published. Not durable, as recovery would do the same. One
+        that is being written is forgotten as soon as it is."""
         entry = self._index.get(name) if self._index is not None else None
         if entry is not None and not entry.published:
             self._mark_later(Kind.DELETE, name, entry)
+        elif entry is None and in_flight:
+            self._unwanted.add(name)
 
     def publish(self, name: str) -> bool:
         """Whether there is such a shard. A crash may take it back."""
@@ -229,6 +237,9 @@ class PackedShards:
         record = append.record
         if record.kind == Kind.SHARD and not record.flags & Flag.RELOCATED:
             self.index.add(record)
+            if record.name in self._unwanted:
+                self._unwanted.discard(record.name)
+                self.discard(record.name)
         else:
             self.index.apply(record)
         segment, start = record.place

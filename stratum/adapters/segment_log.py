@@ -29,7 +29,7 @@ from stratum.adapters.segment_format import (
     pack_segment_header,
 )
 from stratum.domain.errors import DiskFailed
-from stratum.ports import Buffer
+from stratum.ports import Buffer, Sealing
 
 SEGMENT_SIZE_MAX_BYTES = 128 * 1024 * 1024
 """A segment that has grown beyond this is followed by another."""
@@ -77,7 +77,7 @@ class _Call:
     __slots__ = ("error", "left", "task")
 
     def __init__(self, left: int) -> None:
-        self.task = trio.lowlevel.current_task()
+        self.task: trio.lowlevel.Task | None = None
         self.left = left
         self.error: DiskFailed | None = None
 
@@ -129,14 +129,30 @@ class SegmentLog:
     async def write(self, *appends: Append) -> None:
         """Returns when all are written, and durable if they must be. Raises DiskFailed. A
         cancellation waits for that: the thread reads the caller's buffers."""
+        with trio.CancelScope(shield=True):
+            await self.begin(*appends)()
+
+    def begin(self, *appends: Append) -> Sealing:
+        """The same without waiting; what is returned waits."""
         call = _Call(len(appends))
         for append in appends:
             append.call = call
         self._queue += appends
         self._start()
-        await trio.lowlevel.wait_task_rescheduled(_not_now)
-        if call.error is not None:
-            raise call.error
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            call.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        async def wait() -> None:
+            if call.left:
+                assert call.task is None, "one task waits for a shard"
+                call.task = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(abort)
+            if call.error is not None:
+                raise call.error
+
+        return wait
 
     async def write_lazy(self) -> None:
         """Write what waits for a batch, durably."""
@@ -188,7 +204,7 @@ class SegmentLog:
             if call := append.call:
                 call.error = call.error or failure
                 call.left -= 1
-                if not call.left:
+                if not call.left and call.task is not None:
                     trio.lowlevel.reschedule(call.task)
         if self._queue:
             self._start()
@@ -261,7 +277,3 @@ class SegmentLog:
                 self._end = None
                 raise
         self._end = Place(number, offset), salt
-
-
-def _not_now(_: object) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.FAILED

@@ -9,7 +9,7 @@ import trio
 from stratum.adapters.disk_shards import FileShardWriter
 from stratum.adapters.packed_shards import PackedShards
 from stratum.domain.errors import DiskFailed
-from stratum.ports import Buffer
+from stratum.ports import Buffer, Sealing
 
 
 class RoutedShardWriter:
@@ -61,14 +61,38 @@ class RoutedShardWriter:
         finally:
             self._release()
 
+    def begin_seal(self, parts: Sequence[Buffer]) -> Sealing | None:
+        size_bytes = self._size_bytes + sum(map(len, parts))
+        is_small = self._file is None and size_bytes <= self._packed_max_bytes
+        if self._ended or not is_small or not self._packed.is_ready:
+            return None
+        try:
+            self._reserve()
+        except DiskFailed:
+            self._ended = False  # `seal` says so
+            return None
+        self._ended = self._stored = True
+        waiting = self._packed.begin_store(self._name, [*self._held, *parts])
+
+        async def wait() -> None:
+            try:
+                await waiting()
+            except DiskFailed:
+                self._release()
+                raise
+            self._release()
+
+        return wait
+
     async def discard(self) -> None:
         self._ended = True
         self._held.clear()
+        in_flight = self._reserved and self._stored
         self._release()
         if self._file is not None:
             await self._file.discard()
         elif self._stored:
-            self._packed.discard(self._name)
+            self._packed.discard(self._name, in_flight=in_flight)
 
     def _route(self, parts: Sequence[Buffer]) -> FileShardWriter | None:
         self._size_bytes += sum(map(len, parts))

@@ -192,7 +192,10 @@ class DataPath:
                 for index, disk in enumerate(self._disks_of(location.tier))
                 if index not in extent.missing
             ]
-            jobs = {n: _publisher(disk, extent.id) for n, disk in enumerate(present)}
+            rest = [disk for disk in present if not disk.publish_now(extent.id)]
+            if not rest:
+                continue
+            jobs = {n: _publisher(disk, extent.id) for n, disk in enumerate(rest)}
             with trio.move_on_after(PUBLISH_PATIENCE_S):
                 await self._crew.round(jobs).until_all()
 

@@ -20,7 +20,7 @@ from stratum.app.crew import Crew
 from stratum.domain.disk_health import Aspect, Condition, Health
 from stratum.domain.errors import DiskFailed, DiskFull, ShardNotFound
 from stratum.domain.names import Tier
-from stratum.ports import Buffer, DiskUsage, ShardReader, ShardStore, ShardWriter
+from stratum.ports import Buffer, DiskUsage, Sealing, ShardReader, ShardStore, ShardWriter
 
 SLOW_S = 3.0
 """A call that takes longer counts against the disk, once for each time as long again."""
@@ -71,6 +71,11 @@ class WatchedDisk:
     async def publish(self, name: str) -> None:
         with self.watched(Aspect.WRITING):
             await self.inner.publish(name)
+
+    def publish_now(self, name: str) -> bool:
+        if self.health[Aspect.WRITING].condition is Condition.FAILED:
+            return False
+        return self.inner.publish_now(name)
 
     async def replace(self, staged: str, name: str) -> None:
         with self.watched(Aspect.WRITING):
@@ -161,6 +166,20 @@ class _WatchedWriter:
         self._require_space()
         with self._disk.watched(Aspect.WRITING):
             await self._inner.seal(parts)
+
+    def begin_seal(self, parts: Sequence[Buffer]) -> Sealing | None:
+        disk = self._disk
+        if disk.is_full or disk.health[Aspect.WRITING].condition is Condition.FAILED:
+            return None
+        inner = self._inner.begin_seal(parts)
+        if inner is None:
+            return None
+
+        async def wait() -> None:
+            with disk.watched(Aspect.WRITING):
+                await inner()
+
+        return wait
 
     async def discard(self) -> None:
         await self._inner.discard()

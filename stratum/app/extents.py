@@ -29,13 +29,15 @@ from stratum.domain.errors import (
 from stratum.domain.names import ExtentId
 from stratum.domain.stripes import ErasureProfile, Preamble
 from stratum.domain.volume import Extent
-from stratum.ports import Buffer, Codec, ShardReader, ShardStore, ShardWriter, StripeBuffer
+from stratum.ports import Buffer, Codec, Sealing, ShardReader, ShardStore, ShardWriter, StripeBuffer
 
 CLEANUP_LIMIT_S = 20.0
 """How long throwing away a half-written extent may hold up a request that failed."""
 
 WRITE_PATIENCE_S = 2.0
 """How long a write waits for the slowest disks once a quorum has its shards."""
+SEAL_TOGETHER_S = 1.0
+"""How long one task waits for all disks of a small extent, before one task for each does."""
 WRITE_LIMIT_S = 30.0
 """How long it waits for a quorum."""
 DISCARD_PATIENCE_S = 0.5
@@ -111,8 +113,34 @@ class ExtentWriter:
         trailer = stripes.pack_trailer(record, self.size_bytes)
         for parts in self._pending:
             parts.append(trailer)
-        await self._each(lambda index: self._writers[index].seal(self._take(index)))
+        begun = {
+            index: self._writers[index].begin_seal(self._pending[index]) for index in self._alive
+        }
+        waits = {index: wait for index, wait in begun.items() if wait is not None}
+        await self._wait_together(waits)
+
+        async def seal(index: int) -> None:
+            wait = waits.get(index)
+            await (wait() if wait is not None else self._writers[index].seal(self._take(index)))
+
+        rest = [index for index in self._alive if index in waits or begun.get(index) is None]
+        await self._each(seal, rest)
         return self.extent()
+
+    async def _wait_together(self, waits: dict[int, Sealing]) -> None:
+        """Takes those out of `waits` that are sealed. What fails or takes long stays there."""
+        with trio.move_on_after(SEAL_TOGETHER_S):
+            for index in list(waits):
+                try:
+                    await waits[index]()
+                except DiskFailed as error:
+                    waits[index] = partial(_fail, error)
+                else:
+                    del waits[index]
+
+    @property
+    def _alive(self) -> list[int]:
+        return [index for index in range(len(self._writers)) if index not in self._failed]
 
     async def discard(self) -> None:
         """Throw everything away; never raises, bounded in time, works while being cancelled."""
@@ -134,13 +162,17 @@ class ExtentWriter:
         parts, self._pending[index] = self._pending[index], []
         return parts
 
-    async def _each(self, act: Callable[[int], Awaitable[None]]) -> None:
-        """Do it on all disks that are still in. When a quorum is done, the others get
-        WRITE_PATIENCE_S; the extent goes on without those that need longer."""
-        alive = [index for index in range(len(self._writers)) if index not in self._failed]
-        begun = self._round = self._crew.round({index: partial(act, index) for index in alive})
+    async def _each(
+        self, act: Callable[[int], Awaitable[None]], indices: Sequence[int] | None = None
+    ) -> None:
+        """Do it on all disks that are still in, or on some, the others having done it. When a
+        quorum is done, the others get WRITE_PATIENCE_S; the extent goes on without those that need
+        longer."""
+        alive = self._alive
+        wanted = alive if indices is None else indices
+        begun = self._round = self._crew.round({index: partial(act, index) for index in wanted})
         with trio.move_on_after(WRITE_LIMIT_S):
-            await begun.until(self._quorum)
+            await begun.until(self._quorum - (len(alive) - len(wanted)))
             with trio.move_on_after(WRITE_PATIENCE_S):
                 await begun.until_all()
         full = 0
@@ -169,6 +201,10 @@ class ExtentWriter:
         self._failed.add(index)
         self._pending[index].clear()
         log.warning("shard %d of %s not written: %s", index, self._id, reason)
+
+
+async def _fail(error: DiskFailed) -> None:
+    raise error
 
 
 Report = Callable[[Extent, int, str], None]

@@ -170,6 +170,46 @@ async def test_a_failed_fsync_fails_all_who_share_it_and_nothing_more_goes_there
     assert set(staged) <= set(NAMES[1:6])
 
 
+async def test_one_task_seals_on_many_disks_and_learns_what_became_of_each(disk, machine):
+    machine.sync.fail = lambda path: path.endswith(".seg")
+    writers = [disk.create(name) for name in NAMES[:3]]
+    begun = [writer.begin_seal([b"x"]) for writer in writers]
+    assert None not in begun
+    for wait in begun:
+        with pytest.raises(DiskFailed, match="EIO"):
+            await wait()
+    large = disk.create(NAMES[3])
+    assert large.begin_seal([b"x" * 100_000]) is None
+    await large.append([b"x" * 100_000])
+    assert large.begin_seal([]) is None
+    await large.discard()
+    first = disk.create(NAMES[4])
+    await first.append([b"x"])
+    second = disk.create(NAMES[4])
+    assert second.begin_seal([b"y"]) is None
+    with pytest.raises(DiskFailed, match="EEXIST"):
+        await second.seal([b"y"])
+    await first.discard()
+
+
+async def test_a_shard_discarded_while_it_is_written_is_forgotten_when_it_is(machine, disk):
+    sync = BlockingSync()
+    busy = machine.open(sync=sync)
+    await busy.staged()
+    writer = busy.create(NAMES[1])
+    wait = writer.begin_seal([b"x"])
+    await trio.to_thread.run_sync(sync.entered.wait, 10)
+    with trio.move_on_after(0.01) as scope:
+        await wait()
+    assert scope.cancelled_caught
+    await writer.discard()
+    sync.go_on.set()
+    await wait()
+    assert await state(busy) == ([], [])
+    await store(busy, NAMES[2])
+    assert await state(machine.open()) == ([], [NAMES[2]])
+
+
 async def test_a_full_disk_leaves_nothing_torn(disk, machine):
     await store(disk, NAMES[1])
     size = machine.segments[0].stat().st_size

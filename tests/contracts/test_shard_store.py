@@ -229,6 +229,23 @@ async def test_a_name_is_used_once(disk):
     assert await content(disk, NAME) == b"first"
 
 
+async def test_sealing_may_begin_without_waiting(disk):
+    await disk.staged()  # a disk must have been used before
+    writers = [disk.create(name) for name in (NAME, OTHER)]
+    begun = [writer.begin_seal([b"a", b"b"]) for writer in writers]
+    for writer, wait in zip(writers, begun, strict=True):
+        await (wait() if wait else writer.seal([b"ab"]))
+        with pytest.raises(DiskFailed):
+            await writer.seal([b"more"])
+    assert await content(disk, NAME) == await content(disk, OTHER) == b"ab"
+    await writers[0].discard()
+    assert list(await disk.staged()) == [OTHER]
+    if not disk.publish_now(OTHER):
+        await disk.publish(OTHER)
+    assert await published(disk) == [OTHER]
+    assert not disk.publish_now(NAME)
+
+
 async def test_a_sealed_writer_takes_no_more(disk):
     writer = disk.create(NAME)
     await writer.seal([b"x"])

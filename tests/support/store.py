@@ -114,6 +114,9 @@ class _FaultyWriter:
         await self._fail_after("seal", parts)
         await self._writer.seal(parts)
 
+    def begin_seal(self, parts):
+        return None
+
     async def discard(self):
         await self._writer.discard()
 
