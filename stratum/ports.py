@@ -71,6 +71,10 @@ class ShardReader(Protocol):
         """Up to `length` bytes; fewer only at the end. Raises DiskFailed."""
         ...
 
+    def read_now(self, offset: int, length: int) -> Buffer | None:
+        """The same if all of it is in memory; None: `read_at` may have it."""
+        ...
+
     def size(self) -> int:
         """Length of the shard in bytes."""
         ...
@@ -116,6 +120,10 @@ class ShardStore(Protocol):
 
     async def open(self, name: str) -> ShardReader:
         """Raises ShardNotFound."""
+        ...
+
+    def open_now(self, name: str) -> ShardReader | None:
+        """The same if it takes no waiting; None: `open` may find it."""
         ...
 
     async def delete(self, name: str) -> None:
@@ -194,6 +202,10 @@ class Codec(Protocol):
     ) -> Sequence[tuple[Buffer, Buffer]]:
         """Six (16-byte checksum, cell) pairs for the first `length` bytes of the buffer, valid
         until the buffer is released."""
+        ...
+
+    def checksum(self, extent_id: str, stripe: int, index: int, cell: Buffer) -> bytes:
+        """The 16-byte checksum of a cell, bound to its place."""
         ...
 
     async def verify(

@@ -165,12 +165,22 @@ class DirectoryDisk:
         fd = self._open_cached(path)
         if fd is None:
             fd = await self._workers.read(self._open_blocking, name)
-        try:
-            size_bytes = os.fstat(fd).st_size
-        except OSError as error:
-            os.close(fd)
-            raise disk_failed(error, path) from error
-        return FileShardReader(fd, path, size_bytes, self._workers)
+        return self._reader_of_file(fd, path)
+
+    def open_now(self, name: str) -> FileShardReader | None:
+        if not self._packed.is_ready:
+            return None
+        entry = self._packed.find(name)
+        if entry is None:
+            path = self._published_path(name)
+        else:
+            path = segment_path(self._segments, entry.segment)
+        fd = self._open_cached(path)
+        if fd is None:
+            return None
+        if entry is not None:
+            return FileShardReader(fd, path, entry.length, self._workers, entry.start)
+        return self._reader_of_file(fd, path)
 
     async def delete(self, name: str) -> None:
         self._published_path(name)
@@ -212,6 +222,14 @@ class DirectoryDisk:
         finally:
             with trio.move_on_after(CHECKPOINT_LIMIT_S, shield=True), suppress(DiskFailed):
                 await self._packed.checkpoint()
+
+    def _reader_of_file(self, fd: int, path: str) -> FileShardReader:
+        try:
+            size_bytes = os.fstat(fd).st_size
+        except OSError as error:
+            os.close(fd)
+            raise disk_failed(error, path) from error
+        return FileShardReader(fd, path, size_bytes, self._workers)
 
     async def _open_packed(self, name: str) -> FileShardReader | None:
         entry = self._packed.find(name)

@@ -163,6 +163,13 @@ class FileShardReader:
             done += await self._read_rest(memoryview(buffer)[done:], offset + done)
         return buffer if done == length else memoryview(buffer)[:done]
 
+    def read_now(self, offset: int, length: int) -> Buffer | None:
+        length = min(length, self._size_bytes - offset)
+        if self._closed or length <= 0:
+            return None
+        buffer = bytearray(length)
+        return buffer if self._read_cached(buffer, offset + self._start) == length else None
+
     def close(self) -> None:
         """A read still under way in a thread keeps the file open until it returns: the number of
         a closed descriptor may soon be another file's."""

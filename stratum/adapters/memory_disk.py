@@ -67,6 +67,9 @@ class MemoryDisk:
         await self._step()
         return MemoryShardReader(self, self._find(name))
 
+    def open_now(self, name: str) -> MemoryShardReader | None:
+        return None
+
     async def delete(self, name: str) -> None:
         await self._step()
         self._drop(name, self._unsealed, self._staged, self._published)
@@ -210,6 +213,9 @@ class MemoryShardReader:
         if self._data is None:
             raise DiskFailed(f"{self._disk.path}: the reader is closed")
         return bytes(self._data[offset : min(offset + length, self._size_bytes)])
+
+    def read_now(self, offset: int, length: int) -> Buffer | None:
+        return None
 
     def size(self) -> int:
         return self._size_bytes

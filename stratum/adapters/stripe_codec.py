@@ -167,6 +167,10 @@ class InlineCodec:
         assert 0 <= length <= len(buffer.data), "more bytes than the buffer holds"
         return await self._encode(buffer, extent_bytes(extent_id), stripe, length)
 
+    def checksum(self, extent_id: str, stripe: int, index: int, cell: Buffer) -> bytes:
+        """As in the frames that `encode` makes."""
+        return cell_checksum(extent_bytes(extent_id), stripe, index, cell)
+
     async def verify(
         self, extent_id: str, stripe: int, length: int, cells: Sequence[Buffer | None]
     ) -> frozenset[int]:

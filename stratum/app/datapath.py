@@ -23,7 +23,9 @@ from functools import partial
 import trio
 
 from stratum.app.crew import Crew
-from stratum.app.extents import CLEANUP_LIMIT_S, ExtentReader, ExtentWriter
+from stratum.app.extent_reader import ExtentReader
+from stratum.app.extents import CLEANUP_LIMIT_S, ExtentWriter
+from stratum.app.streams import Pieces, cut, nothing, resumed
 from stratum.app.together import together
 from stratum.app.write_slots import Turn, WriteSlots
 from stratum.domain import stripes
@@ -258,13 +260,15 @@ class DataPath:
             async with AsyncExitStack() as stack:
                 if location.remote:
                     yield await self._open_remote(stack, location.remote, span)
+                elif _is_one_stripe(location):
+                    yield Pieces(await self._read_stripe(location, span))
                 else:
                     stream = self._read_extents(location, span)
                     stack.push_async_callback(stream.aclose)
                     first = await anext(stream, None)
-                    resumed = _resumed(first, stream)
-                    stack.push_async_callback(resumed.aclose)
-                    yield resumed
+                    following = resumed(first, stream)
+                    stack.push_async_callback(following.aclose)
+                    yield following
         finally:
             self._readers[key] -= 1
             if not self._readers[key]:
@@ -274,7 +278,7 @@ class DataPath:
         self, stack: AsyncExitStack, remote: RemoteObject, span: Span
     ) -> AsyncIterator[Buffer]:
         if span.start == span.stop:
-            return _nothing()
+            return nothing()
         start = remote.payload_offset_bytes
         return await stack.enter_async_context(
             self._remote_or_fail().read(remote.name, start + span.start, start + span.stop)
@@ -286,27 +290,37 @@ class DataPath:
             end = begin + extent.size_bytes
             start, stop = max(span.start, begin), min(span.stop, end)
             if start < stop:
-                reader = ExtentReader(
-                    self._disks_of(location.tier),
-                    self._codec,
-                    self._profile,
-                    extent,
-                    lambda extent, index, reason: self._on_damage(
-                        location.tier, extent, index, reason
-                    ),
-                    self._crew,
-                    partial(self._on_hedge, location.tier),
-                )
+                reader = self._reader(location.tier, extent)
                 try:
                     for part in stripes.stripes_of_range(
                         start - begin, stop - begin, extent.stripe_size_bytes
                     ):
                         pieces = await reader.stripe(part.stripe)
-                        for piece in _cut(pieces, part.start, part.stop):
+                        for piece in cut(pieces, part.start, part.stop):
                             yield piece
                 finally:
                     reader.close()
             begin = end
+
+    async def _read_stripe(self, location: Location, span: Span) -> Iterator[Buffer]:
+        if span.start == span.stop:
+            return iter(())
+        reader = self._reader(location.tier, location.extents[0])
+        try:
+            return cut(await reader.stripe(0), span.start, span.stop)
+        finally:
+            reader.close()
+
+    def _reader(self, tier: Tier, extent: Extent) -> ExtentReader:
+        return ExtentReader(
+            self._disks_of(tier),
+            self._codec,
+            self._profile,
+            extent,
+            partial(self._on_damage, tier),
+            self._crew,
+            partial(self._on_hedge, tier),
+        )
 
     def _disks_of(self, tier: Tier) -> Sequence[ShardStore]:
         try:
@@ -349,27 +363,6 @@ def _publisher(disk: ShardStore, name: str) -> Callable[[], Awaitable[None]]:
     return run
 
 
-async def _resumed(
-    first: Buffer | None, rest: AsyncIterator[Buffer]
-) -> AsyncGenerator[Buffer, None]:
-    if first is not None:
-        yield first
-    async for piece in rest:
-        yield piece
-
-
-async def _nothing() -> AsyncIterator[Buffer]:
-    no_pieces: tuple[Buffer, ...] = ()
-    for piece in no_pieces:
-        yield piece
-
-
-def _cut(pieces: Sequence[memoryview], start: int, stop: int) -> Iterator[memoryview]:
-    """The bytes [start, stop) of the concatenated pieces."""
-    begin = 0
-    for piece in pieces:
-        end = begin + len(piece)
-        low, high = max(start, begin), min(stop, end)
-        if low < high:
-            yield piece[low - begin : high - begin]
-        begin = end
+def _is_one_stripe(location: Location) -> bool:
+    extent = location.extents[0]
+    return len(location.extents) == 1 and extent.size_bytes <= extent.stripe_size_bytes

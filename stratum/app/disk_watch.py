@@ -85,6 +85,12 @@ class WatchedDisk:
         with self.watched(Aspect.READING):
             return _WatchedReader(self, await self.inner.open(name))
 
+    def open_now(self, name: str) -> ShardReader | None:
+        if self.health[Aspect.READING].condition is Condition.FAILED:
+            return None
+        inner = self.inner.open_now(name)
+        return None if inner is None else _WatchedReader(self, inner)
+
     async def delete(self, name: str) -> None:
         """Also on a full disk: it makes room."""
         with self.watched(Aspect.READING):
@@ -197,6 +203,9 @@ class _WatchedReader:
     async def read_at(self, offset: int, length: int) -> Buffer:
         with self._disk.watched(Aspect.READING):
             return await self._inner.read_at(offset, length)
+
+    def read_now(self, offset: int, length: int) -> Buffer | None:
+        return self._inner.read_now(offset, length)
 
     def size(self) -> int:
         return self._inner.size()

@@ -1,8 +1,7 @@
-"""One extent on the six disks of a tier: writing its shards, reading its stripes.
+"""One extent on the six disks of a tier: writing its shards, and what they say of themselves.
 
-Durability (ADR 3): every shard is staged and synced before the journal commits; publishing is a
-rename afterwards. Reading needs any four good cells of a stripe; the checksum of each cell is
-bound to extent, stripe and shard index, so a stale or misplaced cell counts as corrupt.
+Durability (ADR 3): every shard is staged and synced before the journal commits; publishing needs
+no sync. `extent_reader` reads.
 """
 
 from __future__ import annotations
@@ -21,15 +20,13 @@ from stratum.domain.errors import (
     DiskFailed,
     DiskFull,
     InsufficientDisks,
-    InsufficientShards,
     ShardCorrupt,
-    ShardNotFound,
     StorageFull,
 )
 from stratum.domain.names import ExtentId
 from stratum.domain.stripes import ErasureProfile, Preamble
 from stratum.domain.volume import Extent
-from stratum.ports import Buffer, Codec, Sealing, ShardReader, ShardStore, ShardWriter, StripeBuffer
+from stratum.ports import Buffer, Codec, Sealing, ShardStore, ShardWriter, StripeBuffer
 
 CLEANUP_LIMIT_S = 20.0
 """How long throwing away a half-written extent may hold up a request that failed."""
@@ -42,10 +39,6 @@ WRITE_LIMIT_S = 30.0
 """How long it waits for a quorum."""
 DISCARD_PATIENCE_S = 0.5
 """How long throwing away waits for calls under way; those that hang clean up by themselves."""
-HEDGE_S = 0.25
-"""How long a read waits for a data shard before it asks for parity shards instead."""
-READ_LIMIT_S = 30.0
-"""How long it waits for enough shards of any kind."""
 
 REBUILT_PREFIX = "rebuilt-"
 
@@ -89,7 +82,9 @@ class ExtentWriter:
             [stripes.pack_preamble(Preamble(extent_id, index, stripe_size_bytes, profile))]
             for index in range(len(disks))
         ]
+        self._profile = profile
         self._stripe = 0
+        self._whole: int | None = None
         self.size_bytes = 0
 
     async def stripe(self, buffer: StripeBuffer, length: int, *, last: bool = False) -> None:
@@ -98,6 +93,8 @@ class ExtentWriter:
         for index, pair in enumerate(pairs):
             if index not in self._failed:
                 self._pending[index].extend(pair)
+        if last and self._stripe == 0 and length <= stripes.WHOLE_COPY_MAX_BYTES:
+            self._add_whole(buffer.data[:length])
         self._stripe += 1
         self.size_bytes += length
         if not last:
@@ -106,7 +103,19 @@ class ExtentWriter:
     def extent(self) -> Extent:
         """What has been written so far; after `seal`, what is durable."""
         missing = tuple(sorted(self._failed))
-        return Extent(self._id, self.size_bytes, self._stripe_size_bytes, missing)
+        return Extent(self._id, self.size_bytes, self._stripe_size_bytes, missing, self._whole)
+
+    def _add_whole(self, data: Buffer) -> None:
+        """All bytes once more in one of the shards, of which nothing is written yet."""
+        index = self._whole = stripes.whole_index(self._id)
+        if index in self._failed:
+            return
+        preamble = Preamble(
+            self._id, index, self._stripe_size_bytes, self._profile, stripes.FLAG_WHOLE
+        )
+        checksum = self._codec.checksum(self._id, stripes.WHOLE_STRIPE, index, data)
+        self._pending[index][0] = stripes.pack_preamble(preamble)
+        self._pending[index].extend((checksum, data))
 
     async def seal(self, record: bytes) -> Extent:
         """Make the shards durable. Raises InsufficientDisks."""
@@ -207,136 +216,6 @@ async def _fail(error: DiskFailed) -> None:
     raise error
 
 
-Report = Callable[[Extent, int, str], None]
-"""Called with the extent, the shard index and what is wrong, once for each shard and read."""
-
-
-class ExtentReader:
-    """Stripes of one extent, reconstructed where shards are missing or corrupt."""
-
-    def __init__(
-        self,
-        disks: Sequence[ShardStore],
-        codec: Codec,
-        profile: ErasureProfile,
-        extent: Extent,
-        report: Report,
-        crew: Crew,
-        on_hedge: Callable[[], None],
-    ) -> None:
-        self._crew = crew
-        self._on_hedge = on_hedge
-        self._disks = disks
-        self._codec = codec
-        self._profile = profile
-        self._extent = extent
-        self._report = report
-        self._readers: dict[int, ShardReader] = {}
-        self._lost: set[int] = set(extent.missing)
-        self._late: set[int] = set()
-        """Shards that were slow: the others are asked first from then on."""
-        self._busy: set[int] = set()
-        """Shards that are being read."""
-        self._closed = False
-
-    def close(self) -> None:
-        self._closed = True
-        for reader in self._readers.values():
-            reader.close()
-        self._readers.clear()
-
-    async def stripe(self, number: int) -> Sequence[memoryview]:
-        """The stripe's bytes in pieces. Raises InsufficientShards."""
-        avoided = self._lost | self._late
-        wanted = [index for index in range(self._profile.shards) if index not in avoided]
-        if wanted[: self._profile.data] == list(range(self._profile.data)):
-            wanted = wanted[: self._profile.data]
-        # else all that is left: with one cell more than needed a lost one is a mere XOR away.
-        everything = list(range(self._profile.shards))
-        try:
-            return await self._attempt(number, wanted)
-        except InsufficientShards:
-            # A shard that failed in an earlier stripe may be good in this one: ask all six.
-            return await self._attempt(number, everything)
-
-    async def _attempt(self, number: int, wanted: Sequence[int]) -> Sequence[memoryview]:
-        length = stripes.stripe_length(self._extent.size_bytes, number, self._stripe_size_bytes)
-        found = await self._cells(number, wanted)
-        cells = [found.get(index) for index in range(self._profile.shards)]
-        pieces, corrupt = await self._codec.decode(self._extent.id, number, length, cells)
-        for index in corrupt:
-            self._lose(index, f"corrupt in stripe {number}")
-        return pieces
-
-    async def _cells(self, number: int, wanted: Sequence[int]) -> dict[int, Buffer]:
-        """Cells of a stripe by index: those that are wanted, or, when one takes longer than
-        HEDGE_S or can't be had, any that are enough."""
-        asked = [index for index in wanted if index not in self._busy]
-        begun = self._crew.round({index: self._fetch(index, number) for index in asked})
-        with trio.move_on_after(HEDGE_S):
-            await begun.until(len(asked))
-        late = begun.under_way
-        if late or len(asked) < len(wanted):
-            self._late.update(late)
-            others = set(range(self._profile.shards)).difference(asked, self._lost, self._busy)
-            for index in others:
-                begun.begin(index, self._fetch(index, number))
-            if others and late:
-                self._on_hedge()
-            with trio.move_on_after(READ_LIMIT_S):
-                await begun.until(self._profile.data)
-        return {
-            index: result.value
-            for index, result in begun.results.items()
-            if result.done and result.value is not None
-        }
-
-    def _fetch(self, index: int, number: int) -> Callable[[], Awaitable[Buffer]]:
-        async def run() -> Buffer:
-            self._busy.add(index)
-            try:
-                return await self._cell(index, number)
-            finally:
-                self._busy.discard(index)
-
-        return run
-
-    @property
-    def _stripe_size_bytes(self) -> int:
-        return self._extent.stripe_size_bytes
-
-    async def _cell(self, index: int, number: int) -> Buffer:
-        """Raises ShardNotFound or DiskFailed, and takes note of it."""
-        offset = stripes.frame_offset(number, self._stripe_size_bytes)
-        length = stripes.frame_length(
-            stripes.stripe_length(self._extent.size_bytes, number, self._stripe_size_bytes)
-        )
-        try:
-            reader = self._readers.get(index)
-            if reader is None:
-                reader = await self._disks[index].open(self._extent.id)
-                if self._closed:
-                    reader.close()
-                    raise DiskFailed("it came too late")
-                self._readers[index] = reader
-            framed = await reader.read_at(offset, length)
-        except ShardNotFound:
-            self._lose(index, "missing")
-            raise
-        except DiskFailed as error:
-            self._lose(index, str(error))
-            raise
-        if len(framed) < length:
-            self._lose(index, "too short")
-            raise ShardNotFound(f"shard {index} of {self._extent.id} is too short")
-        return framed
-
-    def _lose(self, index: int, reason: str) -> None:
-        if index not in self._lost:
-            self._lost.add(index)
-            self._report(self._extent, index, reason)
-
-
 @dataclass(frozen=True)
 class ShardEnds:
     """What a shard says of itself at its beginning and its end; `size_bytes` is the extent's."""
@@ -360,7 +239,7 @@ async def read_ends(disk: ShardStore, name: str) -> ShardEnds:
         tail = stripes.parse_tail(
             await reader.read_at(size - stripes.TAIL_BYTES, stripes.TAIL_BYTES)
         )
-        offset = tail.check_shard(size, preamble.stripe_size_bytes)
+        offset = tail.check_shard(size, preamble.stripe_size_bytes, preamble.flags)
         record = tail.check_record(await reader.read_at(offset, tail.record_length))
         return ShardEnds(preamble, tail.size_bytes, bytes(record))
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stratum.app.extents import is_rebuilt
 from stratum.app.recovery import DecodeRecord, read_record
@@ -149,7 +149,7 @@ async def _read(remote: RemoteStore, name: str, start: int, stop: int) -> bytes:
 def as_found(inventory: Inventory, tier: Tier, extent: Extent) -> Extent:
     """An extent with the shards missing that are not there now."""
     missing = inventory.missing(tier, extent.id)
-    return Extent(extent.id, extent.size_bytes, extent.stripe_size_bytes, missing)
+    return replace(extent, missing=missing)
 
 
 def _is_extent(name: str) -> bool:

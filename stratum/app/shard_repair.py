@@ -75,6 +75,7 @@ class ExtentShards:
         await together(*(lambda index=index: self._check_ends(index) for index in wanted))
         readers = await self._open(wanted)
         try:
+            has_whole = await self._whole(readers) is not None
             for stripe in range(self._stripe_count):
                 cells = await self._cells(readers, stripe)
                 length = self._length(stripe)
@@ -82,7 +83,8 @@ class ExtentShards:
                 for index in corrupt:
                     self._lose(index, f"corrupt in stripe {stripe}")
                 good = sum(cell is not None for cell in cells) - len(corrupt)
-                if only is None and good < self._tools.profile.data and not self.unreadable:
+                is_short = good < self._tools.profile.data and not has_whole
+                if only is None and is_short and not self.unreadable:
                     needed = self._tools.profile.data
                     self.unreadable = f"stripe {stripe} has {good} good cells, {needed} are needed"
                 yield await self._spent(cells)
@@ -107,7 +109,7 @@ class ExtentShards:
                 if not self.staged:
                     return
                 cells = await self._cells(readers, stripe)
-                await self._write_stripe(stripe, cells)
+                await self._write_stripe(stripe, cells, readers)
                 yield await self._spent(cells)
             trailer = stripes.pack_trailer(record, self._extent.size_bytes)
             await self._each(lambda index: self.staged[index].seal([trailer]))
@@ -146,7 +148,8 @@ class ExtentShards:
     # -- writing --------------------------------------------------------------------------------
     async def _begin(self, index: int, name: str) -> None:
         extent = self._extent
-        preamble = Preamble(extent.id, index, extent.stripe_size_bytes, self._tools.profile)
+        profile, flags = self._tools.profile, self._flags(index)
+        preamble = Preamble(extent.id, index, extent.stripe_size_bytes, profile, flags)
         try:
             await self._disks[index].delete(name)  # a repair that failed may have left it
             writer = self.staged[index] = self._disks[index].create(name)
@@ -154,9 +157,19 @@ class ExtentShards:
         except DiskFailed as error:
             await self._give_up(index, str(error))
 
-    async def _write_stripe(self, stripe: int, cells: Sequence[Buffer | None]) -> None:
-        codec, extent_id, length = self._tools.codec, self._extent.id, self._length(stripe)
-        pieces, _ = await codec.decode(extent_id, stripe, length, cells)
+    async def _write_stripe(
+        self, stripe: int, cells: Sequence[Buffer | None], readers: dict[int, ShardReader]
+    ) -> None:
+        codec, extent, length = self._tools.codec, self._extent, self._length(stripe)
+        extent_id = extent.id
+        pieces: Sequence[memoryview]
+        try:
+            pieces, _ = await codec.decode(extent_id, stripe, length, cells)
+        except InsufficientShards:
+            whole = await self._whole(readers)
+            if whole is None:
+                raise
+            pieces = [whole]
         async with codec.stripe_buffer(length) as buffer:
             filled = 0
             for piece in pieces:
@@ -164,8 +177,13 @@ class ExtentShards:
                 filled += len(piece)
             frames = await codec.encode(buffer, extent_id, stripe, length)
             await self._each(lambda index: self.staged[index].append(frames[index]))
+            at = extent.whole
+            if at in self.staged:
+                data = buffer.data[:length]
+                checksum = codec.checksum(extent_id, stripes.WHOLE_STRIPE, at, data)
+                await self._each(lambda index: self.staged[index].append([checksum, data]), at)
 
-    async def _each(self, act: Callable[[int], Awaitable[None]]) -> None:
+    async def _each(self, act: Callable[[int], Awaitable[None]], only: int | None = None) -> None:
         """Do it with every staged shard; one that fails is given up, the others go on."""
 
         async def guarded(index: int) -> None:
@@ -174,7 +192,8 @@ class ExtentShards:
             except (DiskFailed, ShardNotFound) as error:
                 await self._give_up(index, str(error))
 
-        await together(*(lambda index=index: guarded(index) for index in list(self.staged)))
+        wanted = [index for index in self.staged if only in (None, index)]
+        await together(*(lambda index=index: guarded(index) for index in wanted))
 
     async def _give_up(self, index: int, reason: str) -> None:
         log.warning("shard %d of %s not rebuilt: %s", index, self._extent.id, reason)
@@ -209,6 +228,8 @@ class ExtentShards:
         found, size_bytes = ends.preamble, ends.size_bytes
         if (found.extent_id, found.index, size_bytes) != (extent.id, index, extent.size_bytes):
             raise ShardCorrupt(f"shard {found.index} of {found.extent_id}, {size_bytes} bytes")
+        if found.flags != self._flags(index):
+            raise ShardCorrupt(f"it has flags {found.flags}, not {self._flags(index)}")
         if found.stripe_size_bytes != extent.stripe_size_bytes:
             raise ShardCorrupt(f"it has stripes of {found.stripe_size_bytes} bytes")
         belongs_to = self._tools.decode(ends.record).extent_id
@@ -262,6 +283,29 @@ class ExtentShards:
 
         await together(*(lambda index=index: fetch(index) for index in readers))
         return cells
+
+    def _flags(self, index: int) -> int:
+        return stripes.FLAG_WHOLE if index == self._extent.whole else 0
+
+    async def _whole(self, readers: dict[int, ShardReader]) -> memoryview | None:
+        """All bytes of a small extent as one shard has them, None where none does."""
+        extent = self._extent
+        index = extent.whole
+        if index is None or index not in readers:
+            return None
+        offset = stripes.frames_end(extent.size_bytes, extent.stripe_size_bytes)
+        length = stripes.whole_length(extent.size_bytes)
+        try:
+            framed = memoryview(await readers[index].read_at(offset, length))
+        except DiskFailed as error:
+            self._refuse(index, error)
+            return None
+        data = framed[stripes.CHECKSUM_LENGTH_BYTES :]
+        checksum = self._tools.codec.checksum(extent.id, stripes.WHOLE_STRIPE, index, data)
+        if framed[: stripes.CHECKSUM_LENGTH_BYTES] != checksum or len(framed) != length:
+            self._lose(index, "corrupt in the whole")
+            return None
+        return data
 
     async def _spent(self, cells: Sequence[Buffer | None]) -> int:
         size_bytes = sum(len(cell) for cell in cells if cell is not None)

@@ -8,6 +8,7 @@ and the last of them are padded with zeros. A shard file holds the cells of one 
     frame 0    16-byte checksum, cell of stripe 0
     ...
     frame n
+    whole      in one shard of a small extent: 16-byte checksum, all bytes of the extent
     record     opaque to this module: says which object the extent belongs to
     tail       32 bytes: length and digest of the record, size of the extent
 
@@ -35,6 +36,14 @@ STRIPE_SIZE_BYTES = 1024 * 1024
 STRIPE_SIZE_MAX_BYTES = 64 * 1024 * 1024
 STRIPE_SIZE_STEP_BYTES = DATA_CELLS * 64
 """Stripe sizes are multiples of this, so that every full cell starts on a cache line."""
+
+WHOLE_COPY_MAX_BYTES = 16 * 1024
+"""An extent up to this size lies in one of its shards as a whole, too: one read instead of four. It
+then takes 2.5 times its size instead of 1.5, besides the same for records."""
+WHOLE_STRIPE = (1 << 64) - 1
+"""What the checksum of the whole is bound to in the place of a stripe's number."""
+FLAG_WHOLE = 1
+"""In the preamble of the shard that holds the whole."""
 
 CHECKSUM_LENGTH_BYTES = 16
 PREAMBLE_BYTES = 64
@@ -129,18 +138,39 @@ def frame_offset(stripe: int, stripe_size_bytes: int = STRIPE_SIZE_BYTES) -> int
     return PREAMBLE_BYTES + stripe * frame_length(stripe_size_bytes)
 
 
-def record_offset(size_bytes: int, stripe_size_bytes: int = STRIPE_SIZE_BYTES) -> int:
-    """Where in a shard the frames end and the record begins."""
+def frames_end(size_bytes: int, stripe_size_bytes: int = STRIPE_SIZE_BYTES) -> int:
+    """Where in a shard the frames end: there the whole begins, or the record."""
     full_stripes, rest = divmod(size_bytes, stripe_size_bytes)
     last = frame_length(rest) if rest else 0
     return frame_offset(full_stripes, stripe_size_bytes) + last
 
 
-def shard_length(
-    size_bytes: int, record_length: int, stripe_size_bytes: int = STRIPE_SIZE_BYTES
+def whole_length(size_bytes: int) -> int:
+    """Bytes of a checksum and the whole of an extent."""
+    return CHECKSUM_LENGTH_BYTES + size_bytes
+
+
+def record_offset(
+    size_bytes: int, stripe_size_bytes: int = STRIPE_SIZE_BYTES, flags: int = 0
 ) -> int:
-    """Bytes of a whole shard file: preamble, frames, record and tail."""
-    return record_offset(size_bytes, stripe_size_bytes) + record_length + TAIL_BYTES
+    """Where in a shard with these flags the record begins."""
+    whole = whole_length(size_bytes) if flags & FLAG_WHOLE else 0
+    return frames_end(size_bytes, stripe_size_bytes) + whole
+
+
+def shard_length(
+    size_bytes: int,
+    record_length: int,
+    stripe_size_bytes: int = STRIPE_SIZE_BYTES,
+    flags: int = 0,
+) -> int:
+    """Bytes of a shard: preamble, frames, in one of them the whole, record and tail."""
+    return record_offset(size_bytes, stripe_size_bytes, flags) + record_length + TAIL_BYTES
+
+
+def whole_index(extent_id: str) -> int:
+    """Which shard of a small extent holds the whole: all disks get as many."""
+    return int(extent_id[-2:], 16) % CELLS
 
 
 def stripes_of_range(
@@ -161,7 +191,7 @@ def stripes_of_range(
 # -- beginning of a shard -----------------------------------------------------------------------
 @dataclass(frozen=True)
 class Preamble:
-    """The first 64 bytes of a shard. `flags` is 0 in format version 1."""
+    """The first 64 bytes of a shard. `flags` is 0, or FLAG_WHOLE in one of them."""
 
     extent_id: ExtentId
     index: int
@@ -221,12 +251,14 @@ class Tail:
     size_bytes: int
     record_digest: bytes
 
-    def check_shard(self, length: int, stripe_size_bytes: int = STRIPE_SIZE_BYTES) -> int:
-        """Offset of the record in a shard file of this length; raise ShardCorrupt if it lies."""
-        expected = shard_length(self.size_bytes, self.record_length, stripe_size_bytes)
+    def check_shard(
+        self, length: int, stripe_size_bytes: int = STRIPE_SIZE_BYTES, flags: int = 0
+    ) -> int:
+        """Offset of the record in a shard of this length; raise ShardCorrupt if it lies."""
+        expected = shard_length(self.size_bytes, self.record_length, stripe_size_bytes, flags)
         if length != expected:
             raise ShardCorrupt(f"the shard has {length} bytes, its tail says {expected}")
-        return record_offset(self.size_bytes, stripe_size_bytes)
+        return record_offset(self.size_bytes, stripe_size_bytes, flags)
 
     def check_record(self, record: Buffer) -> Buffer:
         """Return the record if it is the one that was written; raise ShardCorrupt."""

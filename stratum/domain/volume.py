@@ -22,13 +22,16 @@ class Extent:
     """Bytes coded together: the same shard file name on each disk of a tier.
 
     `missing` lists shard indices that were not durable when the extent was committed (a disk was
-    down and the write quorum was met without it).
+    down and the write quorum was met without it). `whole` is the index of the shard that holds all
+    bytes in one piece besides its cell, so that a small extent is read with one read; None if
+    there is none.
     """
 
     id: ExtentId
     size_bytes: int
     stripe_size_bytes: int
     missing: tuple[int, ...] = ()
+    whole: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from stratum.app import disk_watch, extents
+from stratum.app import disk_watch, extent_reader, extents
 from stratum.app.crew import Crew
 from stratum.app.disk_watch import DiskWatch, WatchedDisk
 from stratum.app.upkeep import PassState, Upkeep, UpkeepConfig
@@ -138,7 +138,7 @@ async def test_reads_ask_parity_when_data_shards_are_slow(store, hanging, autoju
     begun_s = trio.current_time()
     assert await store.get("k") == LARGE
     # Only the first stripe waits: from then on the slow ones are avoided.
-    assert trio.current_time() - begun_s <= extents.HEDGE_S + 0.1
+    assert trio.current_time() - begun_s <= extent_reader.HEDGE_S + 0.1
     assert store.hedges == [HOT]
     assert not store.damage
     for index in hanging:
@@ -151,7 +151,7 @@ async def test_a_slow_disk_slows_nothing_down(store, autojump_clock):
     store.hot[1].slow_s = 1.0
     begun_s = trio.current_time()
     assert await store.get("k") == LARGE
-    assert trio.current_time() - begun_s <= extents.HEDGE_S + 0.1
+    assert trio.current_time() - begun_s <= extent_reader.HEDGE_S + 0.1
     await trio.sleep(5)
 
 
@@ -209,7 +209,7 @@ async def test_a_disk_whose_writes_hang_is_probed_until_they_do_not(store, nurse
 
 
 async def test_a_disk_that_only_reads_is_read(store, nursery, autojump_clock):
-    await store.put("k", SMALL)
+    await store.put("k", LARGE)
     store.hot[0].failing = {"create", "append", "seal", "publish"}
     for number in range(10):
         await store.put(f"k{number}", SMALL)

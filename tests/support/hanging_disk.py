@@ -46,6 +46,9 @@ class _HangingReader:
         await self._disk._wait("read")
         return await self._inner.read_at(offset, length)
 
+    def read_now(self, offset, length):
+        return None
+
     def size(self):
         return self._inner.size()
 
