@@ -147,15 +147,17 @@ class PackedShards:
         return self.find(name)
 
     async def names(self, *, published: bool) -> AsyncIterator[str]:
-        """All names; one that changes meanwhile may come twice. Needs a `ready` before."""
-        for name in self.index.recent_names(published=published):
+        """All names, those of changing shards or not. Needs a `ready` before."""
+        recent = set(self.index.recent_names(published=published))
+        for name in recent:
             yield name
         page = [""]
         while page:
             asked = partial(self.index.names, published=published, after=page[-1])
             page = await trio.to_thread.run_sync(asked)
             for name in page:
-                if not self.index.has_changed(name):
+                # What was recent may have been written to the file meanwhile.
+                if name not in recent and not self.index.has_changed(name):
                     yield name
 
     # -- shards ---------------------------------------------------------------------------------
