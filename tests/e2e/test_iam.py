@@ -7,6 +7,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.support.forms import content_type, encode_form
 from tests.support.refusals import refused
 from tests.support.users import add_user
 
@@ -249,3 +250,38 @@ def test_calls_that_are_refused(account, server, alice):
     assert (status, b"<Code>AccessDenied</Code>" in body) == (403, True)
     status, _, body = server.request("POST", "/", b"Action=" + b"x" * 200_000, form)
     assert b"<Code>MaxMessageLengthExceeded</Code>" in body
+
+
+def test_a_session_signs_forms_and_urls(alice, client_of, s3, server):
+    own = alice.server
+    sts = client_of("sts", own.access_key_id, own.secret_access_key)
+    lent = sts.get_session_token()["Credentials"]
+    session = client_of("s3", lent["AccessKeyId"], lent["SecretAccessKey"], lent["SessionToken"])
+    made = session.generate_presigned_post("iam-bucket", "by-form", ExpiresIn=60)
+    for token, status in ((lent["SessionToken"], 204), ("", 403), ("nonsense", 400)):
+        fields = {**made["fields"], "x-amz-security-token": token}
+        body = encode_form(list(fields.items()), b"sent", "file")
+        answered, _, said = server.request(
+            "POST", "/iam-bucket", body, {"content-type": content_type()}
+        )
+        assert answered == status, said
+    assert s3.get_object(Bucket="iam-bucket", Key="by-form")["Body"].read() == b"sent"
+
+
+def test_forms_ask_like_any_other_request(alice, client_of, s3, account):
+    """Whoever may not put an object may not post it either."""
+    _key, grace = credentials(account, client_of, "heidi")
+    made = grace.generate_presigned_post("iam-bucket", "by-heidi", ExpiresIn=60)
+    body = encode_form(list(made["fields"].items()), b"sent", "file")
+    status, _, said = alice.server.request(
+        "POST", "/iam-bucket", body, {"content-type": content_type()}
+    )
+    assert (status, b"<Code>AccessDenied</Code>" in said) == (403, True)
+    for acl, expected in (("private", 403), ("public-read-write", 204)):
+        s3.put_bucket_acl(Bucket="iam-bucket", ACL=acl)
+        body = encode_form([("key", "by-nobody")], b"sent", "file")
+        status, _, _ = alice.server.request(
+            "POST", "/iam-bucket", body, {"content-type": content_type()}
+        )
+        assert status == expected
+    s3.put_bucket_acl(Bucket="iam-bucket", ACL="private")

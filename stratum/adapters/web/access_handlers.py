@@ -23,7 +23,7 @@ from stratum.domain.acl import Acl, private
 from stratum.domain.attributes import VersionAttributes
 from stratum.domain.bucket import Check
 from stratum.domain.catalog import Bucket, Catalog
-from stratum.domain.errors import AccessDenied, InvalidRequest, MalformedPolicy
+from stratum.domain.errors import AccessDenied, Conflict, InvalidRequest, MalformedPolicy
 from stratum.domain.granting import AskedAcl, bucket_acl, changed_object_acl, check_ownership
 from stratum.domain.names import Caller
 from stratum.domain.ownership import BucketPolicy, ObjectOwnership
@@ -76,7 +76,15 @@ class AccessHandlers:
         bucket, version = self._object(request)
         owner = _owner(bucket, version)
         asked = await _asked(request, owner)
-        acl = changed_object_acl(asked, owner, bucket_access(bucket), request.guard.accounts)
+        accounts = request.guard.accounts
+
+        def check(now: Bucket, found: ObjectVersion) -> None:
+            # The body has come meanwhile: it must still be the object that was asked about.
+            if found.volume_id != version.volume_id:
+                raise Conflict("The object was replaced meanwhile. Please try again.")
+            changed_object_acl(asked, owner, bucket_access(now), accounts)
+
+        acl = changed_object_acl(asked, owner, bucket_access(bucket), accounts)
         await self._objects.change(
             request.caller,
             request.bucket,
@@ -84,6 +92,7 @@ class AccessHandlers:
             version.version_id,
             "acl",
             VersionAttributes(acl=acl),
+            check,
         )
         return S3Response(200, _version_header(bucket, version))
 
