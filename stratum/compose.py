@@ -198,7 +198,8 @@ async def open_stratum(config: Config, announce: Announce = log.warning) -> Asyn
         uploads = Uploads(journal, datapath, objects, tiering.accesses, new_id, now_ms, *hashing)
         told = open_deliveries(config, journal, objects, metrics.deliveries, new_id, now_ms)
         deliveries = await opened.enter_async_context(told)
-        lifecycle = make_lifecycle(journal, timers, tiering, rules, new_id, now_ms)
+        tell = deliveries.notifications.expire
+        lifecycle = make_lifecycle(journal, timers, tiering, rules, new_id, now_ms, tell)
         await _start(background, (*tiering.loops(), lifecycle.run, *deliveries.loops()))
         scrubber = Scrubber(journal, disks, codec, decode_record, config.profile)
         services = await keep_disks(config, background, journal, disks, scrubber, now_ms)

@@ -16,7 +16,7 @@ from functools import partial
 
 import trio
 
-from stratum.app.lifecycle_acts import LifecycleActs
+from stratum.app.lifecycle_acts import LifecycleActs, Tell
 from stratum.app.tiering_services import TieringServices
 from stratum.domain.catalog import Catalog
 from stratum.domain.errors import StratumError
@@ -233,10 +233,11 @@ def make_lifecycle(
     rules: Rules,
     new_id: NewId,
     now_ms: NowMs,
+    tell: Tell,
 ) -> LifecycleWorker:
     """The worker with what it acts through; it does not run yet."""
     acts = LifecycleActs(
-        journal, timers, tiering.mover, rules, tiering.accesses.forget, new_id, now_ms
+        journal, timers, tiering.mover, rules, tiering.accesses.forget, new_id, now_ms, tell
     )
     return LifecycleWorker(journal, timers, acts, rules.day_s)
 

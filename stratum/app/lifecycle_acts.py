@@ -15,7 +15,13 @@ from typing import Protocol
 from stratum.app.together import together
 from stratum.domain.catalog import Catalog
 from stratum.domain.errors import StratumError
-from stratum.domain.events import TierDecided, VersionRemoved
+from stratum.domain.events import (
+    DeleteMarkerCreated,
+    DeleteMarkerRemoved,
+    Event,
+    TierDecided,
+    VersionRemoved,
+)
 from stratum.domain.lifecycle_actions import (
     BY,
     Cursor,
@@ -29,6 +35,7 @@ from stratum.domain.lifecycle_decisions import carry_out
 from stratum.domain.lifecycle_schedule import VERSIONS_THAT_COUNT, Clock, clock_of
 from stratum.domain.lifecycle_timer import Timer
 from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, UploadId, VolumeId
+from stratum.domain.notification import EventName, ObjectChange
 from stratum.domain.rules import Rules
 from stratum.ports import Journal, LifecycleTimers, NewId, NowMs
 
@@ -42,6 +49,8 @@ RETRY_S = 60.0
 """When something is tried again that failed. What may not be done, because the key is pinned or a
 move is under way, is tried again after a day."""
 
+Tell = Callable[[Sequence[ObjectChange]], None]
+
 log = logging.getLogger("stratum.lifecycle")
 
 
@@ -52,7 +61,7 @@ class Moves(Protocol):
 
 
 class LifecycleActs:
-    """`forget` is told of volumes that were removed."""
+    """`forget` is told of volumes that were removed, `tell` of whatever was done."""
 
     def __init__(
         self,
@@ -63,8 +72,10 @@ class LifecycleActs:
         forget: Callable[[VolumeId], None],
         new_id: NewId,
         now_ms: NowMs,
+        tell: Tell = lambda changes: None,
     ) -> None:
         self._journal = journal
+        self._tell = tell
         self._timers = timers
         self._moves = moves
         self._rules = rules
@@ -165,6 +176,7 @@ class LifecycleActs:
             copy_id=ExtentId(self._new_id()),
         )
         recorded = await self._journal.transact(decide, by=BY)
+        self._tell(_changes(bucket, key, [record.event for record in recorded]))
         for record in recorded:
             if isinstance(record.event, VersionRemoved):
                 self._forget(record.event.volume_id)
@@ -175,3 +187,19 @@ class LifecycleActs:
 
     def _retry_at_ms(self) -> int:
         return self._now_ms() + round(min(RETRY_S, self._rules.day_s) * 1000)
+
+
+def _changes(bucket: BucketName, key: ObjectKey, events: Sequence[Event]) -> Sequence[ObjectChange]:
+    """What happened to a key, as notifications name it; a marker hides what made way for it."""
+    found: dict[EventName, str | None] = {}
+    for event in events:
+        match event:
+            case VersionRemoved() | DeleteMarkerRemoved():
+                found[EventName.EXPIRED] = event.version_id
+            case DeleteMarkerCreated():
+                found[EventName.EXPIRED_MARKER] = event.version_id
+            case TierDecided():
+                found[EventName.TRANSITION] = None
+    if EventName.EXPIRED_MARKER in found:
+        found.pop(EventName.EXPIRED, None)
+    return [ObjectChange(name, bucket, key, version_id) for name, version_id in found.items()]

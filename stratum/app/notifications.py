@@ -32,6 +32,9 @@ BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 60.0
 """Pauses double from the first to the last: about four minutes until a message is given up."""
 
+LIFECYCLE = Cause("", "s3.amazonaws.com", "")
+"""Amazon's principal for the acts of lifecycle rules."""
+
 log = logging.getLogger("stratum.notifications")
 
 Post = Callable[[bytes], Awaitable[None]]
@@ -77,6 +80,10 @@ class Notifications:
             bucket = self._journal.catalog.bucket(change.bucket)
             if bucket is not None and bucket.settings.notification is not None:
                 self._queue_change(bucket, bucket.settings.notification, change, cause)
+
+    def expire(self, changes: Sequence[ObjectChange]) -> None:
+        """The same for what lifecycle rules did, which no request caused."""
+        self.notify(changes, LIFECYCLE)
 
     def test(
         self, bucket: BucketName, configuration: NotificationConfiguration, cause: Cause

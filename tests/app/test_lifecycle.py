@@ -25,6 +25,7 @@ from stratum.domain.lifecycle import (
 )
 from stratum.domain.listing import ListRequest
 from stratum.domain.names import ObjectKey, Tier
+from stratum.domain.notification import EventName
 from stratum.domain.object_lock import LockMode, ObjectLock, Retention
 from stratum.domain.settings import Versioning
 from stratum.domain.tiering import derive_again
@@ -125,6 +126,12 @@ async def test_a_current_version_is_hidden_and_a_noncurrent_one_removed(store, a
         assert store.history("a") == []
     (marker,) = await store.events(DeleteMarkerCreated)
     assert (marker.by, marker.event.owner_name) == ("lifecycle", "alice")
+    assert [change.event for change in store.told] == [
+        EventName.EXPIRED_MARKER,
+        EventName.EXPIRED,
+        EventName.EXPIRED,
+    ]
+    assert {(change.bucket, change.key) for change in store.told} == {(BUCKET, "a")}
 
 
 async def test_a_marker_that_hides_nothing_goes_at_once_if_a_rule_says_so(store, autojump_clock):

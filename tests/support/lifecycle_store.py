@@ -19,6 +19,8 @@ class LifecycleStore(Store):
     def __init__(self, *, before: "LifecycleStore | None" = None, **options) -> None:
         super().__init__(before=before, **options)
         self.timers = before.timers if before else MemoryLifecycleTimers()
+        self.told = []
+        """Changes that notifications hear of."""
         self.lifecycle = LifecycleWorker(
             self.journal,
             self.timers,
@@ -30,6 +32,7 @@ class LifecycleStore(Store):
                 self.recorder.forget,
                 self.new_id,
                 self.now_ms,
+                self.told.extend,
             ),
             self.rules.day_s,
         )
