@@ -46,6 +46,8 @@ class VersionAttributes:
 
     def protected(self, protection: Protection) -> VersionAttributes:
         """These attributes with another protection."""
+        if protection == self.protection:
+            return self
         return replace(self, retention=protection.retention, legal_hold=protection.legal_hold)
 
     def changed(self, attribute: str, value: VersionAttributes) -> VersionAttributes:

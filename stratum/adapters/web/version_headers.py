@@ -21,7 +21,9 @@ def asked_attributes(request: S3Request, tags: dict[str, str] | None = None) -> 
     """
     headers = request.head.headers
     own_tags = object_tags(headers) if tags is None else tags
-    born = replace(request.new_attributes(), tags=own_tags)
+    born = request.new_attributes()
+    if own_tags:
+        born = replace(born, tags=own_tags)
     return born.protected(asked_protection(headers))
 
 
