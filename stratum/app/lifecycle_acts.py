@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
+
+import trio
 
 from stratum.app.together import together
 from stratum.domain.catalog import Catalog
@@ -39,11 +42,10 @@ from stratum.domain.notification import EventName, ObjectChange
 from stratum.domain.rules import Rules
 from stratum.ports import Journal, LifecycleTimers, NewId, NowMs
 
-DUE_BATCH = 100
+DUE_BATCH = 256
 """Keys and uploads looked at together."""
-KEYS_AT_ONCE = 16
-ACTS_AT_ONCE = 16
-"""Of one key; together with KEYS_AT_ONCE what waits for one commit of the journal."""
+ACTS_AT_ONCE = 64
+"""Transactions that wait for the journal together: that many share one fsync."""
 VERSIONS_PER_LOOK = 250
 RETRY_S = 60.0
 """When something is tried again that failed. What may not be done, because the key is pinned or a
@@ -82,6 +84,7 @@ class LifecycleActs:
         self._forget = forget
         self._new_id = new_id
         self._now_ms = now_ms
+        self._turns = trio.Semaphore(ACTS_AT_ONCE)
 
     @property
     def tiers(self) -> Sequence[Tier]:
@@ -101,67 +104,62 @@ class LifecycleActs:
         """Do what is due of some keys and uploads, and set their timers anew. Returns whether there
         was anything."""
         due = await self._timers.due(self._now_ms(), DUE_BATCH)
-        for start in range(0, len(due), KEYS_AT_ONCE):
-            some = due[start : start + KEYS_AT_ONCE]
-            following = await together(*(partial(self._act_on, timer) for timer in some))
-            await self._timers.record(following)
+        clock = self.clock()
+        seen = await self._looks(due, clock, VERSIONS_PER_LOOK)
+        acts = (partial(self._act_on, timer, seen.get(timer), clock) for timer in due)
+        done = await together(*acts)
+        # Positions have changed: a version became noncurrent, a marker is alone now.
+        changed = [each.timer for each in done if each.changed]
+        after = await self._looks(changed, clock, VERSIONS_THAT_COUNT)
+        await self._timers.record([_next(each, after.get(each.timer), clock) for each in done])
         return bool(due)
 
-    async def _act_on(self, timer: Timer) -> Timer:
-        """Do what is due of one key or upload; returns its next timer."""
+    async def _looks(
+        self, timers: Sequence[Timer], clock: Clock, limit: int
+    ) -> Mapping[Timer, Look]:
+        keys = [timer for timer in timers if not timer.upload_id]
+
+        def question(catalog: Catalog) -> Mapping[Timer, Look]:
+            return {each: look(catalog, each.bucket, each.key, clock, limit=limit) for each in keys}
+
+        return await self._journal.query(question) if keys else {}
+
+    async def _act_on(self, timer: Timer, seen: Look | None, clock: Clock) -> _Done:
+        """Do what is due of one key or upload."""
         try:
-            if timer.upload_id:
-                due_at_ms = await self._abort(timer.bucket, UploadId(timer.upload_id))
-            else:
-                due_at_ms = await self._act_on_versions(timer.bucket, timer.key)
+            if seen is None:
+                due_at_ms = await self._abort(timer.bucket, UploadId(timer.upload_id), clock)
+                return _Done(timer, due_at_ms)
+            return await self._act_on_versions(timer, seen, clock)
         except StratumError as error:
             log.warning("s3://%s/%s is looked at later: %s", timer.bucket, timer.key, error)
-            due_at_ms = self._retry_at_ms()
-        return Timer(timer.bucket, timer.key, due_at_ms, timer.upload_id)
+            return _Done(timer, self._now_ms() + round(min(RETRY_S, self._rules.day_s) * 1000))
 
-    async def _abort(self, bucket: BucketName, upload_id: UploadId) -> int:
-        clock = self.clock()
+    async def _abort(self, bucket: BucketName, upload_id: UploadId, clock: Clock) -> int:
         decide = partial(abort_expired, bucket=bucket, upload_id=upload_id, clock=clock)
-        if await self._journal.transact(decide, by=BY):
-            return 0
+        async with self._turns:
+            if await self._journal.transact(decide, by=BY):
+                return 0
         due = abortion_due(self._journal.catalog, bucket, upload_id, clock)
         return due[0] if due else 0
 
-    async def _act_on_versions(self, bucket: BucketName, key: ObjectKey) -> int:
-        clock = self.clock()
+    async def _act_on_versions(self, timer: Timer, seen: Look, clock: Clock) -> _Done:
         timers: list[int] = []
         results: list[bool] = []
-        cursor: Cursor | None = None
         while True:
-            seen = await self._look(bucket, key, clock, VERSIONS_PER_LOOK, cursor)
             timers.append(seen.look_at_ms)
             for start in range(0, len(seen.due), ACTS_AT_ONCE):
                 some = seen.due[start : start + ACTS_AT_ONCE]
-                acts = (partial(self._carry_out, bucket, key, due, clock) for due in some)
+                acts = (
+                    partial(self._carry_out, timer.bucket, timer.key, due, clock) for due in some
+                )
                 results += await together(*acts)
-            cursor = seen.next
-            if cursor is None:
+            if seen.next is None:
                 break
+            seen = await self._journal.query(partial(_further, timer, clock, seen.next))
         if not all(results):
             timers.append(clock.now_ms + clock.day_ms)
-        if any(results):
-            # Positions have changed: a version became noncurrent, a marker is alone now.
-            seen = await self._look(bucket, key, clock, VERSIONS_THAT_COUNT)
-            timers.append(clock.now_ms if seen.due else seen.look_at_ms)
-        return min((timer for timer in timers if timer), default=0)
-
-    async def _look(
-        self,
-        bucket: BucketName,
-        key: ObjectKey,
-        clock: Clock,
-        limit: int,
-        cursor: Cursor | None = None,
-    ) -> Look:
-        def question(catalog: Catalog) -> Look:
-            return look(catalog, bucket, key, clock, limit=limit, cursor=cursor)
-
-        return await self._journal.query(question)
+        return _Done(timer, _earliest(timers), any(results))
 
     async def _carry_out(self, bucket: BucketName, key: ObjectKey, due: Due, clock: Clock) -> bool:
         """Returns whether anything was done."""
@@ -175,7 +173,8 @@ class LifecycleActs:
             marker_id=self._new_id(),
             copy_id=ExtentId(self._new_id()),
         )
-        recorded = await self._journal.transact(decide, by=BY)
+        async with self._turns:
+            recorded = await self._journal.transact(decide, by=BY)
         self._tell(_changes(bucket, key, [record.event for record in recorded]))
         for record in recorded:
             if isinstance(record.event, VersionRemoved):
@@ -184,9 +183,6 @@ class LifecycleActs:
                 log.info("%s: %s", record.event.volume_id, record.event.decision.sentence)
                 await self._moves.submit(record.event.volume_id)
         return bool(recorded)
-
-    def _retry_at_ms(self) -> int:
-        return self._now_ms() + round(min(RETRY_S, self._rules.day_s) * 1000)
 
 
 def _changes(bucket: BucketName, key: ObjectKey, events: Sequence[Event]) -> Sequence[ObjectChange]:
@@ -203,3 +199,28 @@ def _changes(bucket: BucketName, key: ObjectKey, events: Sequence[Event]) -> Seq
     if EventName.EXPIRED_MARKER in found:
         found.pop(EventName.EXPIRED, None)
     return [ObjectChange(name, bucket, key, version_id) for name, version_id in found.items()]
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What came of one timer: when it is due again (0: never), and whether the key's versions
+    have changed, so that it has to be looked at once more."""
+
+    timer: Timer
+    due_at_ms: int
+    changed: bool = False
+
+
+def _next(done: _Done, after: Look | None, clock: Clock) -> Timer:
+    due_at_ms = done.due_at_ms
+    if after is not None:
+        due_at_ms = _earliest([due_at_ms, clock.now_ms if after.due else after.look_at_ms])
+    return replace(done.timer, due_at_ms=due_at_ms)
+
+
+def _earliest(timers: Sequence[int]) -> int:
+    return min((timer for timer in timers if timer), default=0)
+
+
+def _further(timer: Timer, clock: Clock, cursor: Cursor, catalog: Catalog) -> Look:
+    return look(catalog, timer.bucket, timer.key, clock, limit=VERSIONS_PER_LOOK, cursor=cursor)
