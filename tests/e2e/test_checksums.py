@@ -162,6 +162,7 @@ def test_checksums_of_parts_and_object(s3, bucket, algorithm, kind):
         got = s3.get_object(Bucket=bucket, Key="k", PartNumber=number, ChecksumMode="ENABLED")
         assert got["Body"].read() == part
         assert got[name] == checksum(algorithm, part)
+        assert got["ChecksumType"] == kind
 
 
 @pytest.mark.parametrize(

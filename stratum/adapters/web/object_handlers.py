@@ -278,10 +278,14 @@ def _check_wishes(request: S3Request) -> None:
 
 
 def _checksum_headers(version: ObjectVersion, number: int | None) -> dict[str, str]:
-    """Of what is sent: SDKs verify the bytes of a single part against them."""
+    """Of what is sent: SDKs verify the bytes of a single part against them. The type is that of
+    the object, as Amazon S3 answers."""
     sent = version.checksums
     if number is not None and version.parts:
+        kind = next((checksum.type for checksum in sent), None)
         sent = tuple(
-            part.checksum for part in version.parts if part.number == number and part.checksum
+            replace(part.checksum, type=kind or part.checksum.type)
+            for part in version.parts
+            if part.number == number and part.checksum
         )
     return checksums.checksum_headers(sent)
