@@ -46,6 +46,8 @@ def add_parsers(
     adding = actions.add_parser("add", parents=[pair], help="a new user with an access key")
     adding.add_argument("name", metavar="NAME")
     adding.add_argument("--email", default="", metavar="E", help="ACLs can grant to it")
+    adding.add_argument("--id", default="", metavar="ID", help="of a user that was lost")
+    adding.add_argument("--account", default="", metavar="NUMBER", help="of a user that was lost")
     adding.set_defaults(run=add_user)
     actions.add_parser("list", parents=[listing], help="all users and their keys").set_defaults(
         run=show_users
@@ -72,9 +74,17 @@ async def add_user(config: Config, options: argparse.Namespace) -> int:
     pair = _pair(options)
 
     async def alone(identities: Identities) -> Any:
-        return issued_document(await identities.add_user(ROOT, options.name, options.email, pair))
+        known = (options.id, options.account)
+        issued = await identities.add_user(ROOT, options.name, options.email, pair, known)
+        return issued_document(issued)
 
-    given = {"name": options.name, "email": options.email, **_pair_document(pair)}
+    given = {
+        "name": options.name,
+        "email": options.email,
+        "id": options.id,
+        "account": options.account,
+        **_pair_document(pair),
+    }
     answer = await _ask(config, "POST", USERS_PATH, given, alone)
     return _say(options, answer, _issued_text(answer))
 

@@ -40,6 +40,8 @@ from stratum.domain.identity import (
     TokenKey,
     access_key_id,
     account_name,
+    account_number,
+    canonical_id,
     email_address,
     secret_access_key,
 )
@@ -138,15 +140,22 @@ class Identities:
         return session
 
     async def add_user(
-        self, caller: Caller, name: str, email: str = "", pair: tuple[str, str] | None = None
+        self,
+        caller: Caller,
+        name: str,
+        email: str = "",
+        pair: tuple[str, str] | None = None,
+        known: tuple[str, str] = ("", ""),
     ) -> Issued:
         """Make a user with an access key: `pair` is its id and secret, made here by default.
 
-        Raises InvalidArgument, Conflict (name, email or access key id is taken).
+        `known`: canonical id and account number of a user that was lost, so that what it owned is
+        its own again. Raises InvalidArgument, Conflict (name, email or an id is taken).
         """
+        own_id, number = known
         account = Account(
-            self.mint.canonical_id(),
-            self.mint.account_number(),
+            canonical_id(own_id) if own_id else self.mint.canonical_id(),
+            account_number(number) if number else self.mint.account_number(),
             account_name(name),
             email_address(email),
             self.now_ms(),

@@ -183,7 +183,7 @@ def add_account(directory: Directory, account: Account, key: AccessKey) -> Chang
     if directory.account(account.id) or directory.account_of_number(account.number):
         raise Conflict("The id of the new user is taken")
     added = add_key(directory, account, key)
-    event = UserAdded(account.id, account.name, account.email)
+    event = UserAdded(account.id, account.name, account.email, account.number)
     return Change(put=(account, *added.put), events=(event, *added.events))
 
 

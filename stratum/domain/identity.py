@@ -21,6 +21,8 @@ EMAIL_LENGTH_MAX = 254
 """RFC 5321 §4.5.3.1.3: a path has 256 octets, two of which are angle brackets."""
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}").fullmatch
+_CANONICAL_ID = re.compile(r"[0-9a-f]{64}").fullmatch
+_NUMBER = re.compile(r"[0-9]{12}").fullmatch
 _POLICY_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}").fullmatch
 # A slash or a comma would end the id within a signature's Credential.
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_+=.@:-]{3,128}").fullmatch
@@ -163,6 +165,20 @@ def policy_name(text: str) -> str:
             "PolicyName",
             text[:80],
         )
+    return text
+
+
+def canonical_id(text: str) -> str:
+    """Parse the canonical id of an account; raises InvalidArgument."""
+    if not _CANONICAL_ID(text):
+        raise InvalidArgument("A canonical id has 64 hexadecimal digits", "ID", text[:80])
+    return text
+
+
+def account_number(text: str) -> str:
+    """Parse the number of an account; raises InvalidArgument."""
+    if not _NUMBER(text):
+        raise InvalidArgument("An account number has 12 digits", "Account", text[:20])
     return text
 
 

@@ -16,6 +16,8 @@ class UserAdded:
     """The canonical id."""
     name: str
     email: str = ""
+    account: str = ""
+    """The account number."""
 
     @property
     def stream(self) -> str:

@@ -9,7 +9,13 @@ from stratum.adapters.session_tokens import TokenSealer
 from stratum.app.buckets import Buckets
 from stratum.app.identities import open_identities
 from stratum.domain.directory import Change
-from stratum.domain.errors import AccessDenied, Conflict, NoSuchUser, Unavailable
+from stratum.domain.errors import (
+    AccessDenied,
+    Conflict,
+    InvalidArgument,
+    NoSuchUser,
+    Unavailable,
+)
 from stratum.domain.identity import AccessKey, Account
 from stratum.domain.identity_events import (
     AccessKeyAdded,
@@ -73,7 +79,10 @@ async def test_a_user_signs_as_soon_as_it_is_added_and_after_a_restart():
         assert each.secret_for(issued.key.id) == issued.key.secret
         assert each.principal_of(issued.key.id).account == Caller(issued.account.id, "alice")
     assert await recorded(journal) == [
-        ("root", UserAdded(issued.account.id, "alice", "alice@example.com")),
+        (
+            "root",
+            UserAdded(issued.account.id, "alice", "alice@example.com", issued.account.number),
+        ),
         ("root", AccessKeyAdded(issued.account.id, issued.key.id)),
     ]
 
@@ -144,3 +153,20 @@ async def test_a_journal_that_fails_delays_the_record_and_not_the_change():
     journal = MemoryJournal(lambda: NOW_MS)
     await opened(store, journal)
     assert [type(each.event) for each in await journal.read()] == [UserAdded, AccessKeyAdded]
+
+
+async def test_a_user_that_was_lost_comes_back_as_who_it_was():
+    journal = MemoryJournal(lambda: NOW_MS)
+    identities = await opened(MemoryIdentityStore(), journal)
+    lost = await identities.add_user(OPERATOR, "alice")
+    again = await opened(MemoryIdentityStore(), journal)  # the file is gone, the journal is not
+    (added,) = [e.event for e in await journal.read() if isinstance(e.event, UserAdded)]
+    known = (added.user_id, added.account)
+    found = await again.add_user(OPERATOR, added.name, added.email, known=known)
+    assert (found.account.id, found.account.number) == (lost.account.id, lost.account.number)
+    assert again.secret_for(lost.key.id) is None
+    for wrong in (("x" * 64, ""), ("", "12"), ("A" * 64, "")):
+        with pytest.raises(InvalidArgument):
+            await again.add_user(OPERATOR, "bob", known=wrong)
+    with pytest.raises(Conflict):
+        await again.add_user(OPERATOR, "bob", known=known)

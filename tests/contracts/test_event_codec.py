@@ -76,7 +76,7 @@ EXAMPLES = [
     TierUnpinned("alpha", "a/é"),
     PINNED,
     events.JournalRecovered(7, "0" * 64, 1000, "hot0", 1, 2, 3, 4, ("hot5",)),
-    events.UserAdded("a" * 64, "alice", "alice@example.com"),
+    events.UserAdded("a" * 64, "alice", "alice@example.com", "111111111111"),
     events.UserRemoved("a" * 64, "alice"),
     events.AccessKeyAdded("a" * 64, "AKALICE"),
     events.AccessKeyRemoved("a" * 64, "AKALICE"),
@@ -127,7 +127,7 @@ FIELDS = {
     TierUnpinned: "bucket prefix",
     events.JournalRecovered: "restored_seq restored_digest restored_at_ms source versions parts"
     " moves dropped absent",
-    events.UserAdded: "user_id name email",
+    events.UserAdded: "user_id name email account",
     events.UserRemoved: "user_id name",
     events.AccessKeyAdded: "user_id access_key_id",
     events.AccessKeyRemoved: "user_id access_key_id",

@@ -51,7 +51,7 @@ def test_adding_an_account_reports_it_and_its_key_without_the_secret():
     change = add_account(directory(), ALICE, KEY)
     assert change.put == (ALICE, KEY)
     assert change.events == (
-        UserAdded(ALICE.id, "Alice", "alice@example.com"),
+        UserAdded(ALICE.id, "Alice", "alice@example.com", "111111111111"),
         AccessKeyAdded(ALICE.id, "AKALICE"),
     )
     assert "secret-of-alice" not in repr(change)

@@ -65,6 +65,21 @@ def test_a_new_user_has_buckets_of_its_own(server, s3, command, bucket):
             alice.list_buckets()
 
 
+def test_a_lost_user_gets_its_buckets_back(server, command):
+    lost = command("user", "add", "erin")
+    with server.client(**credentials(lost)) as erin:
+        erin.create_bucket(Bucket="erins-bucket")
+        erin.delete_bucket(Bucket="erins-bucket")
+    command("user", "remove", "erin")
+    known = ("--id", lost["id"], "--account", lost["account"])
+    again = command("user", "add", "erin", *known)
+    assert (again["id"], again["account"]) == (lost["id"], lost["account"])
+    assert again["access_key_id"] != lost["access_key_id"]
+    assert "taken" in command("user", "add", "frank", *known, code=2)
+    assert "hexadecimal" in command("user", "add", "frank", "--id", "me", code=2)
+    command("user", "remove", "erin")
+
+
 def test_keys_work_from_the_moment_they_are_added_until_they_are_removed(server, command):
     command("user", "add", "bob", "--access-key-id", "bobs-key", "--secret-access-key", SECRET)
     second = command("key", "add", "bob")

@@ -48,7 +48,11 @@ def add_identity_commands(
     async def add_user() -> Response:
         caller, given = await called()
         issued = await identities.add_user(
-            caller, given.get("name", ""), given.get("email", ""), _pair(given)
+            caller,
+            given.get("name", ""),
+            given.get("email", ""),
+            _pair(given),
+            (given.get("id", ""), given.get("account", "")),
         )
         return jsonify(issued_document(issued))
 
