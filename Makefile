@@ -22,6 +22,8 @@ check: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m bench.erasure
+	$(BIN)/python -m bench.engine reads
+	$(BIN)/python -m bench.engine decisions
 	$(if $(TRACES),$(MAKE) bench-tiering)
 
 # TRACES is a directory of Parquet or CSV files, as `stratum simulate` takes them.

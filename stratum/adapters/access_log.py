@@ -9,8 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import astuple, fields
+from dataclasses import fields
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ _SCHEMA_VERSION = 5
 anew."""
 _NAMES = tuple(field.name for field in fields(Access))
 _COLUMNS = ", ".join(_NAMES)
+_values = attrgetter(*_NAMES)
 _SCHEMA = (
     "DROP TABLE IF EXISTS access",
     "DROP TABLE IF EXISTS position",
@@ -78,7 +80,7 @@ class SqliteAccessLog:
         places = ",".join("?" * len(_NAMES))
         await self._write(
             f"INSERT OR REPLACE INTO access VALUES ({places})",  # noqa: S608
-            [astuple(row) for row in rows],
+            [_values(row) for row in rows],
         )
 
     async def due(self, before_ms: int, limit: int) -> Sequence[Access]:

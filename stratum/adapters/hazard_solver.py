@@ -58,6 +58,10 @@ class ArrayKnown:
         rows = self._vectors[lineage(self._parents, cell)].tolist()
         return tuple(tuple(map(int, row)) for row in rows)
 
+    def passed(self, cell: int, level: int, number: int) -> int:
+        line = lineage(self._parents, cell)
+        return int(self._vectors[line[level], number]) if level < len(line) else 0
+
 
 class ArraySolver(PlainSolver):
     """A `Solver`. With few pairs it uses the definition."""

@@ -21,6 +21,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 HOUR_S = 3600
@@ -79,6 +80,8 @@ TEMPLATES_MAX = 1000
 CELLS_MAX = 20_000
 """… and what would need further cells counts in their parents: a table is bounded, at 11 MB."""
 TEMPLATE_OTHERS = "*"
+TEMPLATES_KEPT = 16_384
+"""Keys whose template is remembered, since what is read is often read again: 3 MB."""
 EXTENSION_LENGTH_MAX = 8
 LEVELS = 4
 
@@ -92,6 +95,7 @@ def bin_of(idle_days: float) -> int:
     return bisect_right(BIN_STARTS_DAYS, idle_days) - 1
 
 
+@lru_cache(maxsize=TEMPLATES_KEPT)
 def template(key: str) -> str:
     """What an object's name says about its kind: the first three directories, digits as `#`, hex
     numbers as `*`, and the extension: `home/u#/work|pdf`."""

@@ -109,9 +109,7 @@ class Plan:
 
     def periods(self, idle_days: float, level: int) -> float:
         """How many periods were followed up to the bin of an idle age, at a level of cells."""
-        if level >= len(self.vectors):
-            return 0.0
-        return self.vectors[level][bin_of(idle_days)] / UNIT
+        return self.known.passed(self.cell, level, bin_of(idle_days)) / UNIT
 
     def after_read(self, tier: int, accesses: int, gap_days: float) -> int:
         """Where an object belongs that is being read from a tier: there, or further up."""
@@ -166,6 +164,9 @@ class RecordedKnown:
 
     def vectors(self, cell: int) -> tuple[Vector, ...]:
         return self._chain
+
+    def passed(self, cell: int, level: int, number: int) -> int:
+        return self._chain[level][number] if level < len(self._chain) else 0
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,11 @@ class Known(Protocol):
         """The vectors of the cell and all above it, the root's first."""
         ...
 
+    def passed(self, cell: int, level: int, number: int) -> int:
+        """How many UNITs of periods reached a bin, of the cell above that is at a level (0: the
+        root); 0 if the cell is above that level."""
+        ...
+
 
 class Solver(Protocol):
     """Conclusions and plans. Both methods may run in any thread."""
@@ -246,6 +251,10 @@ class PlainKnown:
 
     def vectors(self, cell: int) -> tuple[Vector, ...]:
         return tuple(self._vectors[each] for each in lineage(self._parents, cell))
+
+    def passed(self, cell: int, level: int, number: int) -> int:
+        line = lineage(self._parents, cell)
+        return self._vectors[line[level]][number] if level < len(line) else 0
 
 
 class PlainSolver:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from stratum.domain import access
 from stratum.domain.access import Access
@@ -57,7 +58,7 @@ class Rules:
 
     def clock_s(self, at_ms: int) -> float:
         """Unix ms in seconds of the tiering clock."""
-        return clock_s(at_ms, self.day_s)
+        return at_ms / self._ms_per_s
 
     # -- what happens to a volume -----------------------------------------------------------------
     def written(self, volume: Volume) -> Access:
@@ -75,19 +76,16 @@ class Rules:
         for first_ms, last_ms, number in reads:
             wanted = self.follower.read(watched, here, self.clock_s(first_ms), number)
             watched.last_s = max(watched.last_s, self.clock_s(last_ms))
-        row = self._row(volume.id, watched)
         if wanted != here:
-            return access.look(row, now_ms)
+            return access.look(self._row(volume.id, watched), now_ms)
         # A timer that comes earlier is left alone: it would have to be set with every read.
-        timers = [at_ms for at_ms in (before.look_at_ms, row.due_at_ms) if at_ms]
-        return replace(row, look_at_ms=min(timers, default=0))
+        return self._row(volume.id, watched, before.look_at_ms)
 
     def moved(self, volume: Volume, before: Access) -> Access:
         """The row of a volume that came to another tier."""
         watched = self.watched(volume, before)
         self.follower.moved(watched, self._here(volume), watched.placed_s)
-        row = self._row(volume.id, watched)
-        return replace(row, look_at_ms=row.due_at_ms)
+        return self._row(volume.id, watched)
 
     def pinned(self, volume: Volume, row: Access, now_ms: int, pin: Pin) -> Access:
         """The row of a volume whose key is pinned: looked at now if it lies elsewhere."""
@@ -134,7 +132,7 @@ class Rules:
         return facts_of_watched(watched, volume.tier, self.tiers, self.clock_s(now_ms), self.day_s)
 
     # -- within -----------------------------------------------------------------------------------
-    @property
+    @cached_property
     def _ms_per_s(self) -> float:
         return self.day_s * 1000 / DAY_S
 
@@ -173,17 +171,19 @@ class Rules:
         watched.due_s = self.clock_s(row.due_at_ms) if row.due_at_ms else math.inf
         watched.counted = row.counted
 
-    def _row(self, volume_id: VolumeId, watched: Watched) -> Access:
-        """The row, with no timer yet."""
+    def _row(self, volume_id: VolumeId, watched: Watched, timer_ms: int = 0) -> Access:
+        """The row with its timer: the one given (0: none), or when it is due if that is earlier."""
+        due_at_ms = self._timer_ms(watched.due_s)
+        earlier = due_at_ms and (due_at_ms < timer_ms or not timer_ms)
         return Access(
             volume_id,
             last_at_ms=self._ms(watched.last_s),
             reads=watched.reads,
             sessions=watched.accesses,
-            look_at_ms=0,
+            look_at_ms=due_at_ms if earlier else timer_ms,
             session_at_ms=self._ms(watched.access_s),
             gap_ms=self._ms(watched.gap_s),
-            due_at_ms=self._timer_ms(watched.due_s),
+            due_at_ms=due_at_ms,
             active_at_ms=self._ms(watched.active_s),
             active_days=watched.active_days,
             log_gap=watched.log_gap,

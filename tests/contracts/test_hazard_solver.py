@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from stratum.adapters.hazard_solver import FEW_PAIRS, ArraySolver
-from stratum.domain.hazard import BINS, DAY_S, HazardTable, period_class, rates_of
+from stratum.domain.hazard import BINS, DAY_S, LEVELS, HazardTable, period_class, rates_of
 from stratum.domain.hazard_schedule import PlainKnown, PlainSolver, octave_size_gb, tier_costs
 from stratum.domain.names import Tier
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, parse_prices
@@ -41,6 +41,8 @@ def test_rates_are_equal_bit_for_bit(seed):
     for cell in range(len(plain)):
         assert fast.rates(cell) == plain.rates(cell) == rates_of(plain.vectors(cell))
         assert fast.vectors(cell) == plain.vectors(cell)
+        for level in range(LEVELS):
+            assert fast.passed(cell, level, 7) == plain.passed(cell, level, 7)
 
 
 @pytest.mark.parametrize("tiers", [TIERS, TIERS[:2], TIERS[:1]], ids=len)
