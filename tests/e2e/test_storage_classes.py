@@ -1,5 +1,7 @@
 """Storage classes and restores, as boto3 sees them."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -24,6 +26,7 @@ def tiered(tmp_path_factory):
         }
         with running_server(folder / "data", settings) as server, server.client() as client:
             client.create_bucket(Bucket="classes")
+            client.stratum = server, settings
             yield client
 
 
@@ -165,3 +168,25 @@ def test_restores_that_are_refused(local):
     assert answer["Error"]["Code"] == "InvalidArgument"
     answer = refused(local.restore_object, Key="k", RestoreRequest={"Days": 1, "Tier": "Fast"})
     assert answer["Error"]["Code"] == "MalformedXML"
+
+
+def test_what_the_policy_moved_down_is_brought_back_by_a_copy_onto_itself(tiered):
+    server, settings = tiered.stratum
+    tiered.put_object(Bucket="classes", Key="sunk", Body=BODY)
+    keys = {
+        "STRATUM_ROOT_ACCESS_KEY_ID": server.access_key_id,
+        "STRATUM_ROOT_SECRET_ACCESS_KEY": server.secret_access_key,
+    }
+    command = [sys.executable, "-m", "stratum", "tier", "move", "s3://classes/sunk"]
+    subprocess.run(
+        [*command, "--to", "cold", "--data", str(server.data)],
+        env={**server.environment(), **settings, **keys},
+        check=True,
+        timeout=60,
+    )
+    wait_for(tiered, "sunk", "cold")
+    assert head(tiered, "sunk")["StorageClass"] == "GLACIER_IR"
+    source = {"Bucket": "classes", "Key": "sunk"}
+    tiered.copy_object(Bucket="classes", Key="sunk", CopySource=source, StorageClass="STANDARD")
+    assert "StorageClass" not in head(tiered, "sunk")
+    assert tier_of(tiered, "sunk") == "hot"

@@ -125,8 +125,6 @@ class ObjectHandlers:
         )
         tags = None if replaces_tags(headers) else original.attributes.tags
         attributes = self._new_attributes(request, tags)
-        had_class = original.attributes.storage_class
-        other_class = STORAGE_CLASS_HEADER in headers and attributes.storage_class != had_class
         version = await self._objects.copy(
             request.caller,
             original,
@@ -136,7 +134,7 @@ class ObjectHandlers:
             s3_headers.conditions(headers),
             attributes,
             wish=wish,
-            changed=tags is None or other_class,
+            changed=tags is None or _other_class(request, original, attributes),
             source_key=encryption.customer_key(headers, encryption.SOURCE_CUSTOMER),
         )
         result = render_object_copied(version.etag, version.modified_at_ms, version.checksums)
@@ -270,6 +268,17 @@ def _removal(request: S3Request, entry: DeletedEntry) -> ObjectChange:
     event = EventName.DELETE if entry.marker_id is None else EventName.DELETE_MARKER
     version_id = entry.version_id or entry.marker_id
     return ObjectChange(event, request.bucket, object_key(entry.key), version_id)
+
+
+def _other_class(
+    request: S3Request, original: ObjectVersion, attributes: VersionAttributes
+) -> bool:
+    """Whether a copy asks for a class that its source does not have, or is not said to have: where
+    nobody asked for one, that depends on where the policy has put it."""
+    asked = request.head.headers.get(STORAGE_CLASS_HEADER)
+    had = original.attributes.storage_class
+    shown = shown_class(had, original.tier)
+    return asked is not None and (attributes.storage_class != had or asked != shown)
 
 
 def _check_wishes(request: S3Request) -> None:
