@@ -2,8 +2,9 @@
 
 New versions, tags and uploads get their timers by following the journal. When the rules of a
 bucket change, its versions and uploads are walked once, page by page; a walk that a crash cut short
-goes on where it was. `LifecycleActs` does what is due. No pass ever scans a bucket in between, and
-while no bucket has rules nothing happens at all.
+goes on where it was. What is overdue by the new rules goes at the next midnight: who made a mistake
+has until then to take it back. `LifecycleActs` does what is due. No pass ever scans a bucket in
+between, and while no bucket has rules nothing happens at all.
 """
 
 from __future__ import annotations
@@ -210,7 +211,7 @@ class LifecycleWorker:
             versions = catalog.list_versions(bucket, ListRequest(after=after, max_keys=WALK_PAGE))
             keys = dict.fromkeys(listed.key for listed in versions.entries)
             for key in keys:
-                _look_at_key(catalog, bucket, key, clock, found)
+                _look_at_key(catalog, bucket, key, clock, found, begin_ms=clock.midnight_ms)
             if versions.next is None:
                 return found, replace(walk, after_key="", uploads=True)
             # Of the last key the page may have only some versions; it was looked at as a whole.
@@ -218,7 +219,9 @@ class LifecycleWorker:
         after = Position(walk.after_key, within=walk.after_upload) if walk.after_key else None
         uploads = catalog.list_uploads(bucket, ListRequest(after=after, max_keys=WALK_PAGE))
         for upload in uploads.entries:
-            _look_at_upload(catalog, bucket, upload.key, upload.id, clock, found)
+            _look_at_upload(
+                catalog, bucket, upload.key, upload.id, clock, found, begin_ms=clock.midnight_ms
+            )
         if uploads.next is None:
             return found, None
         return found, replace(
@@ -247,10 +250,18 @@ def _configured(catalog: Catalog) -> Sequence[BucketName]:
 
 
 def _look_at_key(
-    catalog: Catalog, bucket: BucketName, key: ObjectKey, clock: Clock, found: _Found
+    catalog: Catalog,
+    bucket: BucketName,
+    key: ObjectKey,
+    clock: Clock,
+    found: _Found,
+    *,
+    begin_ms: int = 0,
 ) -> None:
+    """Set a key's timer, not before `begin_ms`."""
     seen = look(catalog, bucket, key, clock)
-    timer = Timer(bucket, key, clock.now_ms if seen.due else seen.look_at_ms)
+    due_at_ms = clock.now_ms if seen.due else seen.look_at_ms
+    timer = Timer(bucket, key, max(due_at_ms, begin_ms) if due_at_ms else 0)
     (found.exact if seen.next is None else found.earlier).append(timer)
 
 
@@ -261,6 +272,8 @@ def _look_at_upload(
     upload_id: UploadId,
     clock: Clock,
     found: _Found,
+    *,
+    begin_ms: int = 0,
 ) -> None:
     due = abortion_due(catalog, bucket, upload_id, clock)
-    found.exact.append(Timer(bucket, key, due[0] if due else 0, upload_id))
+    found.exact.append(Timer(bucket, key, max(due[0], begin_ms) if due else 0, upload_id))

@@ -94,6 +94,11 @@ class Clock:
     now_ms: int
     day_ms: int = DAY_MS
 
+    @property
+    def midnight_ms(self) -> int:
+        """The next one; now, if it is midnight."""
+        return -(-self.now_ms // self.day_ms) * self.day_ms
+
     def due_ms(self, since_ms: int, days: int) -> int:
         """`days` after a time, rounded up to a whole day."""
         exact_ms = since_ms + days * self.day_ms

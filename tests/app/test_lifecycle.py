@@ -91,10 +91,12 @@ async def test_rules_that_are_taken_back_do_nothing_any_more(store, autojump_clo
         await store.put("a", b"1")
         await store.days(1)
         await store.set_rules()
-        await store.days(9)
+        await store.days(9.2)
         assert store.keys() == ["a"]
         await store.set_rules(rule(expiration=Expiration(days=2)))
-        await store.days(0.1)
+        await store.days(0.3)
+        assert store.keys() == ["a"]  # not before midnight
+        await store.days(1)
         assert store.keys() == []
 
 
@@ -361,7 +363,7 @@ async def test_after_a_time_without_rules_everything_is_walked(store, autojump_c
         await store.put("a", b"1")
         await store.days(5)
         await store.set_rules(rule(expiration=Expiration(days=2)))
-        await store.days(0.1)
+        await store.days(1.1)
         assert store.keys() == []
 
 
