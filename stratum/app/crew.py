@@ -28,18 +28,23 @@ class Round(Generic[T]):
 
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
-        self._changed = trio.Event()
         self._failure: Exception | None = None
+        self._left = 0
+        self._succeeded = 0
+        # Whoever waits is woken once, not by each job that ends: that would be most of the cost.
+        self._waiting: list[tuple[Callable[[], bool], trio.Event]] = []
         self.results: dict[int, Result[T]] = {}
 
     def begin(self, index: int, job: Callable[[], Awaitable[T]]) -> None:
         """Start a job. A StratumError is its result; any other error is raised by who waits."""
         result = self.results[index] = Result[T]()
+        self._left += 1
         self._crew.start(self._run, job, result)
 
     async def _run(self, job: Callable[[], Awaitable[T]], result: Result[T]) -> None:
         try:
             result.value = await job()
+            self._succeeded += 1
         except StratumError as error:
             result.error = error
         except trio.Cancelled:
@@ -49,39 +54,41 @@ class Round(Generic[T]):
             self._failure = error
         finally:
             result.done = True
-            self._changed.set()
-
-    @property
-    def succeeded(self) -> int:
-        """How many jobs have ended well."""
-        return sum(r.done and r.error is None for r in self.results.values())
+            self._left -= 1
+            for is_over, event in self._waiting:
+                if is_over():
+                    event.set()
 
     @property
     def under_way(self) -> list[int]:
         """Indices of the jobs that have not ended."""
+        if not self._left:
+            return []
         return [index for index, result in self.results.items() if not result.done]
 
     async def ended(self, index: int) -> None:
         """Wait until one job has ended, well or not."""
-        while not self.results[index].done:
-            await self._next()
-
-    async def _next(self) -> None:
-        """Wait until any job ends. Several may wait."""
-        if self._changed.is_set():
-            self._changed = trio.Event()
-        await self._changed.wait()
+        await self._wait(lambda: self.results[index].done)
 
     async def until(self, enough: int) -> None:
         """Wait until so many jobs have ended well, or all have ended."""
-        while self.under_way and self.succeeded < enough:
-            await self._next()
+        await self._wait(lambda: not self._left or self._succeeded >= enough)
         if self._failure is not None:
             raise self._failure
 
     async def until_all(self) -> None:
         """Wait until all jobs have ended, well or not."""
         await self.until(len(self.results) + 1)
+
+    async def _wait(self, is_over: Callable[[], bool]) -> None:
+        if is_over():
+            return
+        waiter = (is_over, trio.Event())
+        self._waiting.append(waiter)
+        try:
+            await waiter[1].wait()
+        finally:
+            self._waiting.remove(waiter)
 
 
 class Crew:

@@ -7,12 +7,11 @@ calls that take too long, at free space, and at those set aside.
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import trio
 
@@ -36,6 +35,8 @@ slow, it is not the disks."""
 PROBE_NAME = "probe-00"
 
 log = logging.getLogger("stratum.disks")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,13 @@ class WatchedDisk:
         self.is_full = False
         self.is_spare: Callable[[Aspect], bool] = lambda _: True
         self._calls: dict[int, tuple[Aspect, float]] = {}
-        self._numbers = itertools.count()
+        self._number = 0
 
     def create(self, name: str) -> ShardWriter:
         return _WatchedWriter(self, self.inner.create(name))
 
     async def publish(self, name: str) -> None:
-        with self.watched(Aspect.WRITING):
-            await self.inner.publish(name)
+        await self.watch(Aspect.WRITING, partial(self.inner.publish, name))
 
     def publish_now(self, name: str) -> bool:
         if self.health[Aspect.WRITING].condition is Condition.FAILED:
@@ -78,12 +78,11 @@ class WatchedDisk:
         return self.inner.publish_now(name)
 
     async def replace(self, staged: str, name: str) -> None:
-        with self.watched(Aspect.WRITING):
-            await self.inner.replace(staged, name)
+        await self.watch(Aspect.WRITING, partial(self.inner.replace, staged, name))
 
     async def open(self, name: str) -> ShardReader:
-        with self.watched(Aspect.READING):
-            return _WatchedReader(self, await self.inner.open(name))
+        reader = await self.watch(Aspect.READING, partial(self.inner.open, name))
+        return _WatchedReader(self, reader)
 
     def open_now(self, name: str) -> ShardReader | None:
         if self.health[Aspect.READING].condition is Condition.FAILED:
@@ -93,23 +92,20 @@ class WatchedDisk:
 
     async def delete(self, name: str) -> None:
         """Also on a full disk: it makes room."""
-        with self.watched(Aspect.READING):
-            await self.inner.delete(name)
+        await self.watch(Aspect.READING, partial(self.inner.delete, name))
 
     async def staged(self) -> Sequence[str]:
-        with self.watched(Aspect.READING):
-            return await self.inner.staged()
+        return await self.watch(Aspect.READING, self.inner.staged)
 
     def names(self) -> AsyncIterator[str]:
         return self.inner.names()
 
     async def usage(self) -> DiskUsage:
-        with self.watched(Aspect.READING):
-            return await self.inner.usage()
+        return await self.watch(Aspect.READING, self.inner.usage)
 
     async def label(self, new: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
-        with self.watched(Aspect.READING if new is None else Aspect.WRITING):
-            return await self.inner.label(new)
+        aspect = Aspect.READING if new is None else Aspect.WRITING
+        return await self.watch(aspect, partial(self.inner.label, new))
 
     @property
     def condition(self) -> Condition:
@@ -123,17 +119,16 @@ class WatchedDisk:
         return next((f"{a}: {h.reason}" for a, h in self.health.items() if h.reason), "")
 
     # -- bookkeeping ----------------------------------------------------------------------------
-    @contextmanager
-    def watched(self, aspect: Aspect) -> Iterator[None]:
+    async def watch(self, aspect: Aspect, call: Callable[[], Awaitable[T]]) -> T:
         """A call to the disk. Raises DiskFailed before it if the disk is set aside."""
         health = self.health[aspect]
         if health.is_set_aside:
             raise DiskFailed(f"{self.path}: set aside: {health.reason}")
-        number = next(self._numbers)
+        number = self._number = self._number + 1
         begun_s = trio.current_time()
         self._calls[number] = (aspect, begun_s)
         try:
-            yield
+            answer = await call()
         except DiskFailed as error:
             if not isinstance(error, DiskFull):
                 health.erred(str(error))
@@ -141,11 +136,11 @@ class WatchedDisk:
         except ShardNotFound:
             health.went_well()
             raise
-        else:
-            if trio.current_time() - begun_s < SLOW_S:
-                health.went_well()
         finally:
-            self._calls.pop(number, None)
+            del self._calls[number]
+        if trio.current_time() - begun_s < SLOW_S:
+            health.went_well()
+        return answer
 
     def look_at_calls(self) -> None:
         """Count those that have taken SLOW_S, and begin to count them again."""
@@ -165,13 +160,11 @@ class _WatchedWriter:
 
     async def append(self, parts: Sequence[Buffer]) -> None:
         self._require_space()
-        with self._disk.watched(Aspect.WRITING):
-            await self._inner.append(parts)
+        await self._disk.watch(Aspect.WRITING, partial(self._inner.append, parts))
 
     async def seal(self, parts: Sequence[Buffer]) -> None:
         self._require_space()
-        with self._disk.watched(Aspect.WRITING):
-            await self._inner.seal(parts)
+        await self._disk.watch(Aspect.WRITING, partial(self._inner.seal, parts))
 
     def begin_seal(self, parts: Sequence[Buffer]) -> Sealing | None:
         disk = self._disk
@@ -201,8 +194,7 @@ class _WatchedReader:
         self._inner = inner
 
     async def read_at(self, offset: int, length: int) -> Buffer:
-        with self._disk.watched(Aspect.READING):
-            return await self._inner.read_at(offset, length)
+        return await self._disk.watch(Aspect.READING, partial(self._inner.read_at, offset, length))
 
     def read_now(self, offset: int, length: int) -> Buffer | None:
         return self._inner.read_now(offset, length)
