@@ -34,6 +34,9 @@ SPARE = {Aspect.READING: 2, Aspect.WRITING: 1}
 slow, it is not the disks."""
 PROBE_NAME = "probe-00"
 
+_UNKNOWN_BYTES = 1 << 62
+"""Free space of a disk that was not asked yet."""
+
 log = logging.getLogger("stratum.disks")
 
 T = TypeVar("T")
@@ -53,6 +56,14 @@ class DiskCondition:
     is_full: bool
 
 
+@dataclass
+class Space:
+    """Free space of a device, which several disks may share: as it was asked for last, less what
+    was written since."""
+
+    free_bytes: int
+
+
 class WatchedDisk:
     """Implements ShardStore. `is_spare(aspect)`: whether its tier can do without it."""
 
@@ -60,8 +71,8 @@ class WatchedDisk:
         self.inner = inner
         self.path = inner.path
         self.health = {aspect: Health() for aspect in Aspect}
-        self.free_bytes = 0
-        self.is_full = False
+        self.space = Space(_UNKNOWN_BYTES)
+        self.reserve_bytes = RESERVE_BYTES
         self.is_spare: Callable[[Aspect], bool] = lambda _: True
         self._calls: dict[int, tuple[Aspect, float]] = {}
         self._number = 0
@@ -106,6 +117,17 @@ class WatchedDisk:
     async def label(self, new: Mapping[str, str] | None = None) -> Mapping[str, str] | None:
         aspect = Aspect.READING if new is None else Aspect.WRITING
         return await self.watch(aspect, partial(self.inner.label, new))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what is left is kept in reserve."""
+        return self.space.free_bytes < self.reserve_bytes
+
+    def reserve(self, size_bytes: int) -> None:
+        """Take room for a write. Raises DiskFull."""
+        if self.space.free_bytes - size_bytes < self.reserve_bytes:
+            raise DiskFull(f"{self.path}: less than {self.reserve_bytes >> 20} MiB are free")
+        self.space.free_bytes -= size_bytes
 
     @property
     def condition(self) -> Condition:
@@ -159,11 +181,11 @@ class _WatchedWriter:
         self._inner = inner
 
     async def append(self, parts: Sequence[Buffer]) -> None:
-        self._require_space()
+        self._disk.reserve(sum(map(len, parts)))
         await self._disk.watch(Aspect.WRITING, partial(self._inner.append, parts))
 
     async def seal(self, parts: Sequence[Buffer]) -> None:
-        self._require_space()
+        self._disk.reserve(sum(map(len, parts)))
         await self._disk.watch(Aspect.WRITING, partial(self._inner.seal, parts))
 
     def begin_seal(self, parts: Sequence[Buffer]) -> Sealing | None:
@@ -173,19 +195,12 @@ class _WatchedWriter:
         inner = self._inner.begin_seal(parts)
         if inner is None:
             return None
-
-        async def wait() -> None:
-            with disk.watched(Aspect.WRITING):
-                await inner()
-
-        return wait
+        # Small, and begun: it may take the last of what is not in reserve.
+        disk.space.free_bytes -= sum(map(len, parts))
+        return partial(disk.watch, Aspect.WRITING, inner)
 
     async def discard(self) -> None:
         await self._inner.discard()
-
-    def _require_space(self) -> None:
-        if self._disk.is_full:
-            raise DiskFull(f"{self._disk.path}: less than {RESERVE_BYTES >> 20} MiB are free")
 
 
 class _WatchedReader:
@@ -222,11 +237,12 @@ class DiskWatch:
         self._disks = disks
         self._crew = crew
         self._expected = expected
-        self._reserve_bytes = reserve_bytes
+        self._spaces: dict[int, Space] = {}
         self._asked: set[WatchedDisk] = set()
         self._spare = spare
         for members in disks.values():
             for disk in members:
+                disk.reserve_bytes = reserve_bytes
                 disk.is_spare = partial(self._can_do_without, members, disk)
 
     def _can_do_without(
@@ -244,7 +260,7 @@ class DiskWatch:
                 disk.path,
                 disk.condition,
                 disk.reason,
-                disk.free_bytes,
+                disk.space.free_bytes if disk.space.free_bytes < _UNKNOWN_BYTES else 0,
                 disk.is_full,
             )
             for tier, members in self._disks.items()
@@ -252,24 +268,38 @@ class DiskWatch:
         ]
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled. Starts when the disks have said how much room they have."""
+        with trio.move_on_after(PROBE_LIMIT_S):
+            first = self._crew.round(
+                {
+                    number: partial(self._ask, disk, tier, index)
+                    for number, (tier, index, disk) in enumerate(self._all())
+                }
+            )
+            await first.until_all()
         task_status.started()
-        space_at_s = 0.0
+        space_at_s = trio.current_time() + SPACE_INTERVAL_S
         while True:
             now_s = trio.current_time()
-            for tier, members in self._disks.items():
-                for index, disk in enumerate(members):
-                    disk.look_at_calls()
-                    due = any(health.probe_is_due(now_s) for health in disk.health.values())
-                    if (due or now_s >= space_at_s) and disk not in self._asked:
-                        self._asked.add(disk)
-                        self._crew.start(self._ask, disk, tier, index)
+            for tier, index, disk in self._all():
+                disk.look_at_calls()
+                due = any(health.probe_is_due(now_s) for health in disk.health.values())
+                if (due or now_s >= space_at_s) and disk not in self._asked:
+                    self._crew.start(self._ask, disk, tier, index)
             if now_s >= space_at_s:
                 space_at_s = now_s + SPACE_INTERVAL_S
             await trio.sleep(LOOK_INTERVAL_S)
 
+    def _all(self) -> list[tuple[Tier, int, WatchedDisk]]:
+        return [
+            (tier, index, disk)
+            for tier, members in self._disks.items()
+            for index, disk in enumerate(members)
+        ]
+
     async def _ask(self, disk: WatchedDisk, tier: Tier, index: int) -> None:
         """Ask a disk for its space, and if it is set aside, whether it works again."""
+        self._asked.add(disk)
         try:
             for aspect, probe in (
                 (Aspect.READING, self._probe_reading),
@@ -299,8 +329,9 @@ class DiskWatch:
                 label, usage = await disk.label(), await disk.usage()
         except DiskFailed as error:
             return str(error)
-        disk.free_bytes = usage.free_bytes
-        was_full, disk.is_full = disk.is_full, usage.free_bytes < self._reserve_bytes
+        was_full = disk.is_full
+        disk.space = self._spaces.setdefault(usage.device, Space(0))
+        disk.space.free_bytes = usage.free_bytes
         if disk.is_full and not was_full:
             log.error("%s is full: it takes no more shards", disk.path)
         expected = self._expected(tier, index)

@@ -272,16 +272,30 @@ async def test_full_disks_refuse_writes_and_serve_reads_and_deletes(store, autoj
 
 async def test_space_is_kept_in_reserve(store, nursery, autojump_clock):
     await nursery.start(store.watch().run)
-    for disk in store.hot:
+    for disk in (*store.raw[HOT], *store.raw[WARM]):
         disk.size_bytes = disk_watch.RESERVE_BYTES - 1
     await trio.sleep(2 * disk_watch.SPACE_INTERVAL_S)
     with pytest.raises(StorageFull):
         await store.put("k", SMALL)
     assert "create" not in store.hot[0].calls
-    for disk in store.hot:
+    for disk in (*store.raw[HOT], *store.raw[WARM]):
         disk.size_bytes = 2 * disk_watch.RESERVE_BYTES
     await trio.sleep(2 * disk_watch.SPACE_INTERVAL_S)
     await store.put("k", SMALL)
+
+
+async def test_a_quick_writer_does_not_get_at_the_reserve(store, nursery, autojump_clock):
+    """Between two looks at the free space more than all of it could be written; and disks that
+    share a device share its space."""
+    for disk in (*store.raw[HOT], *store.raw[WARM]):
+        disk.size_bytes = disk_watch.RESERVE_BYTES + 10 * 6 * 1000
+    await nursery.start(store.watch().run)
+    for number in range(100):
+        try:
+            await store.put(f"k{number}", content_of(2000))
+        except StorageFull:
+            break
+    assert 3 <= number <= 15
 
 
 async def test_filled_emptied_and_filled_again_it_comes_back_to_its_baseline(autojump_clock):
