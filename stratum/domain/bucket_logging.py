@@ -30,8 +30,6 @@ class LoggingConfiguration:
     target_bucket: BucketName
     target_prefix: str = ""
     partition: PartitionSource | None = None
-    simple_prefix: bool = False
-    """Whether the configuration named the format that is the default."""
 
 
 @dataclass(frozen=True)

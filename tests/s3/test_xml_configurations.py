@@ -104,7 +104,6 @@ def test_notifications_that_are_refused(content, error):
     [
         None,
         LoggingConfiguration(BucketName("logs"), ""),
-        LoggingConfiguration(BucketName("logs"), "a/", simple_prefix=True),
         LoggingConfiguration(BucketName("logs"), "a/", PartitionSource.EVENT_TIME),
     ],
 )

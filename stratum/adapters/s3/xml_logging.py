@@ -34,44 +34,40 @@ def parse_logging(body: bytes) -> LoggingConfiguration | None:
         raise S3Error("MalformedXML")
     if len(prefix.encode()) > PREFIX_LENGTH_MAX_BYTES:
         raise InvalidArgument("The target prefix is too long", "TargetPrefix")
-    partition, is_simple = _key_format(enabled.only("TargetObjectKeyFormat"))
-    return LoggingConfiguration(bucket_name(bucket.strip()), prefix, partition, is_simple)
+    partition = _key_format(enabled.only("TargetObjectKeyFormat"))
+    return LoggingConfiguration(bucket_name(bucket.strip()), prefix, partition)
 
 
 def render_logging(configuration: LoggingConfiguration | None) -> bytes:
-    """The configuration as it was given; empty without one."""
+    """The configuration, with the format that is the default; empty without one."""
     if configuration is None:
         return document("BucketLoggingStatus")
-    key_format = ""
+    key_format = "<SimplePrefix/>"
     if configuration.partition is not None:
         source = element("PartitionDateSource", configuration.partition)
         key_format = f"<PartitionedPrefix>{source}</PartitionedPrefix>"
-    elif configuration.simple_prefix:
-        key_format = "<SimplePrefix/>"
-    if key_format:
-        key_format = f"<TargetObjectKeyFormat>{key_format}</TargetObjectKeyFormat>"
     return document(
         "BucketLoggingStatus",
         "<LoggingEnabled>",
         element("TargetBucket", configuration.target_bucket),
         element("TargetPrefix", configuration.target_prefix),
-        key_format,
+        f"<TargetObjectKeyFormat>{key_format}</TargetObjectKeyFormat>",
         "</LoggingEnabled>",
     )
 
 
-def _key_format(parent: Element | None) -> tuple[PartitionSource | None, bool]:
+def _key_format(parent: Element | None) -> PartitionSource | None:
     if parent is None:
-        return None, False
+        return None
     parent.expect("SimplePrefix", "PartitionedPrefix")
     simple, partitioned = parent.only("SimplePrefix"), parent.only("PartitionedPrefix")
     if (simple is None) == (partitioned is None):
         raise S3Error("MalformedXML")
     if partitioned is None:
-        return None, True
+        return None
     try:
         source = partitioned.expect("PartitionDateSource").one("PartitionDateSource")
-        return PartitionSource((source or "").strip() or PartitionSource.DELIVERY_TIME), False
+        return PartitionSource((source or "").strip() or PartitionSource.DELIVERY_TIME)
     except ValueError:
         raise S3Error("MalformedXML") from None
 
