@@ -16,7 +16,6 @@ from stratum.domain.identity import (
     Entity,
     Group,
     Identity,
-    Role,
     TokenKey,
     User,
 )
@@ -77,7 +76,7 @@ class Directory:
                 self._names.pop(gone.name.casefold(), None)
                 self._numbers.pop(gone.number, None)
                 self._emails.pop(gone.email.casefold(), None)
-            case User() | Group() | Role():
+            case Entity():
                 known = self._entities.pop(gone.id, gone)
                 self._entity_names.pop(_named(known), None)
             case TokenKey():
@@ -93,7 +92,7 @@ class Directory:
                 self._numbers[new.number] = new
                 if new.email:
                     self._emails[new.email.casefold()] = new
-            case User() | Group() | Role():
+            case Entity():
                 if new.id in self._entities:
                     self._forget(new)
                 self._entities[new.id] = new

@@ -57,8 +57,8 @@ class AccessKey:
 
 
 @dataclass(frozen=True)
-class User:
-    """Somebody within an account, who may do what policies allow."""
+class Entity:
+    """A user, group or role within an account, with what policies let it do."""
 
     id: str
     account_id: str
@@ -72,31 +72,22 @@ class User:
 
 
 @dataclass(frozen=True)
-class Group:
+class User(Entity):
+    """Somebody within an account."""
+
+
+@dataclass(frozen=True)
+class Group(Entity):
     """Users whose policies are the group's, too."""
 
-    id: str
-    account_id: str
-    name: str
-    path: str = "/"
-    created_at_ms: int = 0
-    policies: dict[str, str] = field(default_factory=dict)
-    attached: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     """Ids of users."""
 
 
 @dataclass(frozen=True)
-class Role:
+class Role(Entity):
     """What whoever `trust` lets may become for a while."""
 
-    id: str
-    account_id: str
-    name: str
-    path: str = "/"
-    created_at_ms: int = 0
-    policies: dict[str, str] = field(default_factory=dict)
-    attached: tuple[str, ...] = ()
     trust: str = ""
     """A policy that says who may take the role on."""
     description: str = ""
@@ -111,8 +102,7 @@ class TokenKey:
     secret: str = field(repr=False)
 
 
-Entity = User | Group | Role
-Identity = Account | AccessKey | User | Group | Role | TokenKey
+Identity = Account | AccessKey | Entity | TokenKey
 
 
 @dataclass(frozen=True)
