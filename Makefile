@@ -20,10 +20,11 @@ check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed-test
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench.erasure
 	$(BIN)/python -m bench.engine reads
 	$(BIN)/python -m bench.engine decisions
+	$(BIN)/python -m bench.compare
 	$(if $(TRACES),$(MAKE) bench-tiering)
 
 # TRACES is a directory of Parquet or CSV files, as `stratum simulate` takes them.
@@ -56,6 +57,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary \
 	    --no-build-isolation --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+# Other servers to compare with.
+$(VENV)/.installed-bench: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary \
+	    --no-build-isolation --constraint constraints.txt --editable '.[test,bench]'
 	@touch $@
 
 clean:

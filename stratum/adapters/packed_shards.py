@@ -17,7 +17,7 @@ import outcome
 import trio
 
 from stratum.adapters.disk_io import SyncFile
-from stratum.adapters.segment_format import NOWHERE, Flag, Kind, Place, Record, next_offset
+from stratum.adapters.segment_format import Flag, Kind, Place, next_offset
 from stratum.adapters.segment_index import Entry, SegmentIndex
 from stratum.adapters.segment_log import Append, SegmentLog
 from stratum.adapters.segment_start import Loaded, load, refresh
@@ -230,14 +230,17 @@ class PackedShards:
         return entry is not None
 
     def _mark_later(self, kind: Kind, name: str, entry: Entry) -> None:
-        # Applied now, and without harm once more when it is written.
-        self.index.apply(Record(kind, 0, name, NOWHERE, 0, 0, entry.place))
-        self.log.later(Append(kind, name, target=entry.place))
+        append = Append(kind, name, target=entry.place)
+        self.index.apply(append.record)
+        append.is_applied = True
+        self.log.later(append)
 
     # -- what happens when a record is written ---------------------------------------------------
     def _applied(self, append: Append) -> None:
         record = append.record
-        if record.kind == Kind.SHARD and not record.flags & Flag.RELOCATED:
+        if append.is_applied:
+            pass
+        elif record.kind == Kind.SHARD and not record.flags & Flag.RELOCATED:
             self.index.add(record)
             if record.name in self._unwanted:
                 self._unwanted.discard(record.name)

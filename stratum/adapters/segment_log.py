@@ -50,7 +50,7 @@ def segment_path(folder: str, number: int) -> str:
 class Append:
     """A record to be written; afterwards `record` says where it is."""
 
-    __slots__ = ("call", "length", "parts", "record", "synced")
+    __slots__ = ("call", "is_applied", "length", "parts", "record", "synced")
 
     def __init__(
         self,
@@ -69,6 +69,8 @@ class Append:
         payload = b"".join(parts) if kind is not Kind.SHARD else b""
         self.record = Record(kind, flags, name, NOWHERE, self.length, 0, target, payload)
         self.call: _Call | None = None
+        self.is_applied = False
+        """Whether it was applied to the index when it was handed over."""
 
 
 class _Call:
