@@ -137,7 +137,7 @@ class LifecycleWorker:
         if not buckets:
             return
         self._position = await self._timers.position() or IDLE
-        if self._position == IDLE:
+        if self._position == IDLE or self._position > head:  # of another, longer journal
             self._position = head
             await self._timers.record(walks=[Walk(name, head) for name in buckets], position=head)
 

@@ -41,6 +41,8 @@ class VersionAttributes:
     def born_in(self, lock: ObjectLock | None, now_ms: int) -> VersionAttributes:
         """Those of a version written now to a bucket with this lock, which may have a default.
         Raises what `check_asked` raises."""
+        if lock is None and self.retention is None and self.legal_hold is None:
+            return self  # as nearly every version
         check_asked(self.protection, lock, now_ms)
         return self.protected(with_default(self.protection, lock, now_ms))
 

@@ -353,6 +353,17 @@ async def test_lost_timers_are_made_anew(store, autojump_clock):
     assert (await again.uploads.list(BUCKET, ListRequest())).entries == ()
 
 
+async def test_timers_of_a_longer_journal_are_made_anew(store, autojump_clock):
+    """The journal was restored from a backup, and what counts its events was not."""
+    await store.put("a", b"1")
+    await store.set_rules(rule(expiration=Expiration(days=2)))
+    await store.timers.record(position=1_000_000)
+    async with store.acting():
+        await store.put("b", b"1")
+        await store.days(3.1)
+        assert store.keys() == []
+
+
 async def test_after_a_time_without_rules_everything_is_walked(store, autojump_clock):
     async with store.acting():
         await store.set_rules(rule(expiration=Expiration(days=2)))

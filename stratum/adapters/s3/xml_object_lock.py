@@ -13,6 +13,7 @@ from stratum.adapters.s3.xml_requests import parse_document
 from stratum.adapters.s3.xml_responses import document, element
 from stratum.domain.errors import InvalidArgument
 from stratum.domain.object_lock import (
+    UNPROTECTED,
     DefaultRetention,
     LockMode,
     ObjectLock,
@@ -86,6 +87,8 @@ def render_legal_hold(*, on: bool) -> bytes:
 def asked_protection(headers: Headers) -> Protection:
     """The retention and hold in the headers of a PUT, copy or new upload; raise InvalidArgument."""
     mode, until, hold = (headers.get(name) for name in (MODE_HEADER, UNTIL_HEADER, HOLD_HEADER))
+    if mode is until is hold is None:
+        return UNPROTECTED
     if (mode is None) != (until is None):
         raise InvalidArgument(
             f"{UNTIL_HEADER} and {MODE_HEADER} must both be supplied",

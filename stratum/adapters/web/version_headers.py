@@ -11,6 +11,7 @@ from stratum.adapters.web.messages import S3Request
 from stratum.domain.attributes import VersionAttributes
 from stratum.domain.catalog import Bucket
 from stratum.domain.lifecycle_schedule import abortion_of, expiration_of
+from stratum.domain.object_lock import UNPROTECTED
 from stratum.domain.volume import NULL_VERSION, ObjectVersion, Upload
 
 
@@ -24,7 +25,8 @@ def asked_attributes(request: S3Request, tags: dict[str, str] | None = None) -> 
     born = request.new_attributes()
     if own_tags:
         born = replace(born, tags=own_tags)
-    return born.protected(asked_protection(headers))
+    protection = asked_protection(headers)
+    return born if protection is UNPROTECTED else born.protected(protection)
 
 
 def version_header(bucket: Bucket, version: ObjectVersion) -> dict[str, str]:
