@@ -62,7 +62,7 @@ def test_kills_while_the_remote_misbehaves(tmp_path, seed):
             "STRATUM_TIERS_COLD_PREFIX": f"{tmp_path.name}/",
             "STRATUM_TIERING_BACKOFF_S": "0.05",
         }
-        run = CrashRun(tmp_path / "data", seed, SETTINGS | MOVING | remote | own)
+        run = CrashRun(tmp_path / "data", seed, SETTINGS | MOVING | remote | own, remote_fails=True)
         for round_ in range(8):
             proxy.share = 0.5
             run.kill_under_load()

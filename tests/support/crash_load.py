@@ -9,6 +9,7 @@ import http.client
 import random
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
@@ -136,8 +137,12 @@ class Api:
 class Writer:
     """One client with its own keys."""
 
-    def __init__(self, number: int, rng: random.Random, keys: int = 8) -> None:
+    def __init__(
+        self, number: int, rng: random.Random, keys: int = 8, *, remote_fails: bool = False
+    ) -> None:
         self.number = number
+        self.remote_fails = remote_fails
+        """Whether what lies in the remote may be unavailable, or break off, for a while."""
         self._rng = rng
         self.may_hold: dict[str, set[Content | None]] = {
             f"client{number}/key{index}": {NOTHING} for index in range(keys)
@@ -148,11 +153,13 @@ class Writer:
     def run(self, server: Server, stop: threading.Event) -> None:
         """Write until the server goes away."""
         with Api(server) as api:
-            try:
-                while not stop.is_set():
+            while not stop.is_set():
+                try:
                     self._step(api)
-            except NoAnswer:
-                return
+                except NoAnswer:
+                    if not self.remote_fails:
+                        return
+                    time.sleep(0.01)
 
     def _step(self, api: Api) -> None:
         key = self._rng.choice(list(self.may_hold))
@@ -170,6 +177,8 @@ class Writer:
         """Carry out a request that makes `content` the key's."""
         self.may_hold[key].add(content)
         status, _, body = request()
+        if self.remote_fails and status == 503:
+            return  # the source of a copy is in the remote: nothing, or everything, was done
         assert status in (200, 204), (status, body)
         self.may_hold[key] = {content}
 
@@ -185,11 +194,19 @@ class Writer:
         self._change(key, NOTHING, lambda: api.call("DELETE", key))
 
     def _read(self, api: Api, key: str) -> None:
-        found = api.get(key)
-        self.settle(key, found)
+        if self.remote_fails:
+            status, _, body = api.call("GET", key)
+            if status == 503:
+                return
+            assert status in (200, 404), (status, body[:500])
+            self.settle(key, None if status == 404 else body)
+        else:
+            self.settle(key, api.get(key))
 
     def _copy(self, api: Api, key: str) -> None:
         source = self._rng.choice(list(self.may_hold))
+        if len(self.may_hold[source]) > 1:
+            return
         (content,) = self.may_hold[source]
         if content is NOTHING or source == key:
             return

@@ -60,13 +60,20 @@ class CrashRun:
     """Writers and a data directory; `settings` are STRATUM_* variables."""
 
     def __init__(
-        self, data: Path, seed: int, settings: Mapping[str, str] = SETTINGS, writers: int = 5
+        self,
+        data: Path,
+        seed: int,
+        settings: Mapping[str, str] = SETTINGS,
+        writers: int = 5,
+        *,
+        remote_fails: bool = False,
     ) -> None:
         self._data = data
         self._settings = dict(settings)
         self._rng = random.Random(seed)
         self._writers = [
-            Writer(number, random.Random(f"{seed} {number}")) for number in range(writers)
+            Writer(number, random.Random(f"{seed} {number}"), remote_fails=remote_fails)
+            for number in range(writers)
         ]
 
     @property

@@ -32,7 +32,8 @@ class FaultyProxy:
     def carry_out(self, handler: BaseHTTPRequestHandler) -> None:
         """Forward one request, or not."""
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
-        fault = self.draw()
+        # The journal's copies there are not read back; who tests them spoils them elsewhere.
+        fault = "" if "/journal/" in handler.path else self.draw()
         if fault in ("500", "503"):
             handler.send_response(int(fault))
             handler.send_header("content-length", "0")
