@@ -21,15 +21,19 @@ from stratum.adapters.s3.signature import EMPTY_SHA256, ChunkSigner
 from stratum.adapters.s3.signing import presign, sign_headers
 from stratum.adapters.s3.sigv4 import authenticate
 from stratum.adapters.s3.xml_cors import parse_cors
+from stratum.adapters.s3.xml_lifecycle import parse_lifecycle, render_lifecycle
 from stratum.adapters.s3.xml_logging import parse_logging
 from stratum.adapters.s3.xml_notification import parse_notification
+from stratum.adapters.s3.xml_object_lock import parse_lock_configuration, parse_retention
 from stratum.adapters.s3.xml_requests import (
     parse_complete_upload,
     parse_create_bucket,
     parse_delete,
 )
+from stratum.adapters.s3.xml_tagging import parse_tagging
 from stratum.adapters.s3.xml_website import parse_website
 from stratum.domain.errors import StratumError
+from stratum.domain.lifecycle import Lifecycle
 from tests.support.aws_chunked import encode
 from tests.support.feeding import bytewise, in_pieces
 from tests.support.forms import BOUNDARY, encode_form
@@ -177,9 +181,42 @@ def test_post_policies():
             outcome(check_policy, policy, {"key": "a"}, "b", NOW_S * 1000)
 
 
+def lifecycle(body):
+    """The rules, which are rendered and parsed again as they are."""
+    parsed = Lifecycle(parse_lifecycle(body))
+    assert parse_lifecycle(render_lifecycle(parsed)) == parsed.rules
+    return parsed
+
+
 @pytest.mark.parametrize(
     ("parse", "document"),
     [
+        (
+            lifecycle,
+            b"<LifecycleConfiguration><Rule><ID>a</ID><Status>Enabled</Status><Filter><And><Prefix>"
+            b"p</Prefix><Tag><Key>k</Key><Value>v</Value></Tag><ObjectSizeLessThan>9"
+            b"</ObjectSizeLessThan></And></Filter><Expiration><Days>9</Days></Expiration>"
+            b"<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>"
+            b"<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays>"
+            b"<NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>"
+            b"</Rule><Rule><Prefix>q</Prefix><Status>Disabled</Status><Expiration>"
+            b"<Date>2030-01-01T00:00:00Z</Date></Expiration></Rule></LifecycleConfiguration>",
+        ),
+        (
+            partial(parse_tagging, count_max=10),
+            b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
+        ),
+        (
+            parse_lock_configuration,
+            b"<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule>"
+            b"<DefaultRetention><Mode>GOVERNANCE</Mode><Days>3</Days></DefaultRetention></Rule>"
+            b"</ObjectLockConfiguration>",
+        ),
+        (
+            parse_retention,
+            b"<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2030-01-01T00:00:00.000Z"
+            b"</RetainUntilDate></Retention>",
+        ),
         (
             parse_website,
             b"<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument><RoutingRules>"
