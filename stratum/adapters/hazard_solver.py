@@ -126,15 +126,12 @@ def solve_all(matrix: Floats, costs: Sequence[TierCosts]) -> list[Schedule]:
         ]
         values = np.array([value for value, _ in landed])
         later = values - values.min(axis=0)
-    _, placement = _least([write[k] + first[k] for k in range(tiers)])
     landings = np.array([target for _, target in landed]).T.tolist()
     paths = path.tobytes()
     length = BINS * tiers
     return [
-        Schedule(placed, landing, paths[start : start + length])
-        for placed, landing, start in zip(
-            placement.tolist(), landings, range(0, pairs * length, length), strict=True
-        )
+        Schedule(landing, paths[start : start + length])
+        for landing, start in zip(landings, range(0, pairs * length, length), strict=True)
     ]
 
 

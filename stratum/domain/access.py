@@ -45,11 +45,6 @@ class Access:
     """The first bin of this period that the hazard table hasn't counted yet."""
 
 
-def unread(volume_id: VolumeId, at_ms: int) -> Access:
-    """The row of a volume that was placed at `at_ms` and not read since; it has no timer yet."""
-    return Access(volume_id, last_at_ms=at_ms, reads=0, sessions=0, look_at_ms=0)
-
-
 def look(access: Access, at_ms: int) -> Access:
     """The row that is looked at then, whatever its policy thought."""
     return replace(access, look_at_ms=at_ms, due_at_ms=at_ms)

@@ -174,7 +174,8 @@ class _Case:
         if self.plan.up_evident[up]:
             return f"; the next read brings it up to {self.facts.tiers[up]}"
         days = self._duration(self.plan.costs.break_even_days[up])
-        came = wording.count(int(self.facts.sessions), "access").replace("accesss", "accesses")
+        accesses = int(self.facts.sessions)
+        came = "1 access" if accesses == 1 else f"{accesses} accesses"
         return (
             f"; {UNKNOWN_ACCESSES_MIN} accesses within {days} bring it up, since it came there"
             f" it had {came}"

@@ -92,8 +92,6 @@ def _break_even(
 class Schedule:
     """What to do with an object of one kind and size; tiers are indices."""
 
-    placement: int
-    """Where to write it."""
     landing: Sequence[int]
     """Where it should be after a read from each tier."""
     path: bytes
@@ -158,8 +156,7 @@ def work_out(known: Rates, costs: TierCosts) -> Workings:
         ]
         least = min(landed)[0]
         later = [value - least for value, _ in landed]
-    placed = _least([costs.write[k] + first[k] for k in range(count)])
-    plan = Schedule(placed[1], [target for _, target in landed], bytes(chain(*path)))
+    plan = Schedule([target for _, target in landed], bytes(chain(*path)))
     return Workings(plan, inside, [again[k] + first[k] for k in range(count)])
 
 

@@ -182,18 +182,18 @@ def test_counts_decay_by_half_in_a_half_life():
 # -- schedules ----------------------------------------------------------------------------------
 def test_what_is_never_read_goes_straight_to_where_it_is_cheapest():
     plan = schedule(NEVER, tier_costs(PRICES, TIERS, 1.0))
-    assert plan.placement == COLD
+    assert plan.target(0, HOT) == COLD
 
 
 def test_what_is_read_all_the_time_stays_hot():
     plan = schedule(at_once(), tier_costs(PRICES, TIERS, 0.001))
-    assert plan.placement == HOT
+    assert plan.target(0, HOT) == HOT
     assert list(plan.landing) == [HOT, HOT, HOT]
 
 
 def test_small_objects_stay_by_arithmetic():
     plan = schedule(PRIOR, tier_costs(PRICES, TIERS, 1e-8))
-    assert plan.placement == HOT
+    assert plan.target(0, HOT) == HOT
     assert plan.leave_days(HOT, 0) > 30
 
 
@@ -209,7 +209,6 @@ def test_a_tier_that_is_dearer_and_slower_is_never_used(size_gb):
     prices = replace(PRICES, warm=replace(pointless, ingest_per_gb=0.01))
     for known in (PRIOR, NEVER, at_once()):
         plan = schedule(known, tier_costs(prices, TIERS, size_gb))
-        assert plan.placement != WARM
         assert WARM not in plan.landing
         assert all(plan.target(number, HOT) != WARM for number in range(BINS))
 

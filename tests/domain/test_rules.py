@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stratum.adapters.hazard_solver import ArraySolver
-from stratum.domain.access import Access, unread
+from stratum.domain.access import Access
 from stratum.domain.names import BucketName, ExtentId, ObjectKey, Tier, VolumeId
 from stratum.domain.policies import make_follower
 from stratum.domain.pricing import DEFAULT_PRICES_TOML, parse_prices
@@ -54,7 +54,7 @@ def test_facts_of_a_volume_in_tiering_days():
 
 
 def test_a_clock_set_back_does_not_make_times_negative():
-    found = rules().facts(volume(), unread(VolumeId("0" * 32), 5000), 10)
+    found = rules().facts(volume(), Access(VolumeId("0" * 32), 5000, 0, 0, 0), 10)
     assert (found.idle_days, found.age_days, found.residence_days) == (0.0, 0.0, 0.0)
 
 
