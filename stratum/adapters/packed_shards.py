@@ -186,14 +186,16 @@ class PackedShards:
         that is being written is forgotten as soon as it is."""
         entry = self._index.get(name) if self._index is not None else None
         if entry is not None and not entry.published:
-            self._mark_later(Kind.DELETE, name, entry)
+            append = self._mark_later(Kind.DELETE, name, entry)
+            self.index.apply(append.record)
         elif entry is None and in_flight:
             self._unwanted.add(name)
 
     def publish(self, name: str) -> bool:
         """Whether there is such a shard. A crash may take it back."""
         entry = self.find(name)
-        if entry is not None and not entry.published:
+        if entry is not None and not entry.flags & Flag.PUBLISHED:
+            self.index.publish(name, entry)
             self._mark_later(Kind.PUBLISH, name, entry)
         return entry is not None
 
@@ -229,11 +231,12 @@ class PackedShards:
             )
         return entry is not None
 
-    def _mark_later(self, kind: Kind, name: str, entry: Entry) -> None:
+    def _mark_later(self, kind: Kind, name: str, entry: Entry) -> Append:
+        """For what the index knows at once."""
         append = Append(kind, name, target=entry.place)
-        self.index.apply(append.record)
         append.is_applied = True
         self.log.later(append)
+        return append
 
     # -- what happens when a record is written ---------------------------------------------------
     def _applied(self, append: Append) -> None:

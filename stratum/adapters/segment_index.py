@@ -145,12 +145,17 @@ class SegmentIndex:
                 self._set(name, Entry(*record.place, record.length, state))
         elif kind == Kind.PUBLISH:
             if old := self.get(name):
-                self._set(name, old._replace(flags=old.flags | Flag.PUBLISHED | state))
+                self.publish(name, old, state)
         elif kind == Kind.DELETE:
             self._set(name, None)
         elif kind == Kind.RENAME and (old := self.get(name)):
             self._set(name, None)
             self._set(record.payload.decode(), old._replace(flags=_STATE))
+
+    def publish(self, name: str, entry: Entry, flags: int = 0) -> None:
+        """A shard that is there, as `entry` says, is published; it stays where it is."""
+        flags |= entry.flags | Flag.PUBLISHED
+        self._recent[name] = Entry(entry.segment, entry.start, entry.length, flags)
 
     def _set(self, name: str, entry: Entry | None) -> None:
         old = self.get(name)
