@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 import trio
 
-from stratum.adapters.sqlite_connection import connect, meaning_of
+from stratum.adapters.side_file import open_side_file
+from stratum.adapters.sqlite_connection import meaning_of
 from stratum.domain.access import Access
 from stratum.domain.names import VolumeId
 
@@ -46,7 +47,6 @@ _SCHEMA = (
     "CREATE INDEX access_timers ON access(look_at_ms, volume_id) WHERE look_at_ms > 0",
     "CREATE TABLE position(reader TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE learnt(one INTEGER PRIMARY KEY CHECK(one=1), state BLOB NOT NULL) STRICT",
-    f"PRAGMA user_version={_SCHEMA_VERSION}",
 )
 
 
@@ -142,25 +142,8 @@ class SqliteAccessLog:
 @asynccontextmanager
 async def open_access_log(path: Path) -> AsyncIterator[SqliteAccessLog]:
     """Open the log, making the file if need be; its folder must exist. Raises DiskFailed."""
-    try:
-        connection = await trio.to_thread.run_sync(_open, path)
-    except sqlite3.Error as error:
-        raise meaning_of(error) from error
-    try:
+    async with open_side_file(path, _SCHEMA_VERSION, _SCHEMA) as connection:
         yield SqliteAccessLog(connection)
-    finally:
-        connection.close()
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = connect(path, synchronous="NORMAL", any_thread=True)
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    if version != _SCHEMA_VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
-            connection.execute(statement)
-        connection.execute("COMMIT")
-    return connection
 
 
 class MemoryAccessLog:

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import trio
 
-from stratum.adapters.sqlite_connection import connect, meaning_of
+from stratum.adapters.side_file import open_side_file
+from stratum.adapters.sqlite_connection import meaning_of
 from stratum.domain.lifecycle_timer import Timer, Walk
 from stratum.domain.names import BucketName, ObjectKey
 
@@ -35,7 +36,6 @@ _SCHEMA = (
         bucket TEXT PRIMARY KEY, seq INTEGER NOT NULL, after_key TEXT NOT NULL,
         after_upload TEXT NOT NULL, uploads INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
     "CREATE TABLE position(one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL) STRICT",
-    f"PRAGMA user_version={_SCHEMA_VERSION}",
 )
 _SET = "INSERT OR REPLACE INTO timers VALUES (?,?,?,?)"
 _SET_EARLIER = (
@@ -139,25 +139,8 @@ def _row(timer: Timer) -> tuple[str, bytes, str, int]:
 @asynccontextmanager
 async def open_lifecycle_timers(path: Path) -> AsyncIterator[SqliteLifecycleTimers]:
     """Open the timers, making the file if need be; its folder must exist. Raises DiskFailed."""
-    try:
-        connection = await trio.to_thread.run_sync(_open, path)
-    except sqlite3.Error as error:
-        raise meaning_of(error) from error
-    try:
+    async with open_side_file(path, _SCHEMA_VERSION, _SCHEMA) as connection:
         yield SqliteLifecycleTimers(connection)
-    finally:
-        connection.close()
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    connection = connect(path, synchronous="NORMAL", any_thread=True)
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    if version != _SCHEMA_VERSION:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA:
-            connection.execute(statement)
-        connection.execute("COMMIT")
-    return connection
 
 
 class MemoryLifecycleTimers:
