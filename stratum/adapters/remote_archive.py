@@ -12,6 +12,8 @@ from stratum.domain.event_archive import SEGMENT_SIZE_BYTES
 from stratum.ports import Buffer, RemoteStore
 
 FOLDER = "journal/"
+PUTS_MAX = 3
+"""Attempts at a file that reads back as other bytes than were put."""
 OBJECT_SIZE_MAX_BYTES = 16 * SEGMENT_SIZE_BYTES
 """A remote object that says it is longer is not one of ours."""
 
@@ -59,8 +61,19 @@ class RemoteArchive:
         whole = kept[:offset] + data
         self._kept = ("", b"")
         size_bytes = len(self._magic) + len(whole)
-        await self._remote.put(FOLDER + name, size_bytes, _body(self._magic, whole))
-        self._kept = (name, whole)
+        for _ in range(PUTS_MAX):
+            await self._remote.put(FOLDER + name, size_bytes, _body(self._magic, whole))
+            if await self._reads_back(name, whole):
+                self._kept = (name, whole)
+                return
+        raise RemoteFailed(f"{self.describe()}: {name} reads back as other bytes than were put")
+
+    async def _reads_back(self, name: str, whole: bytes) -> bool:
+        """What is put in the place of what was there must be right: nothing else has it."""
+        try:
+            return await self.read(name) == whole
+        except RemoteFailed:
+            return False
 
 
 async def _body(*parts: bytes) -> AsyncIterator[Buffer]:

@@ -116,6 +116,28 @@ async def test_an_object_of_another_maker_is_refused():
         await RemoteArchive(remote, MAGIC).read("a")
 
 
+class LyingRemote(MemoryRemote):
+    """Stores other bytes than it is given, so many times."""
+
+    def __init__(self, lies):
+        super().__init__()
+        self.lies = lies
+
+    async def put(self, name, size_bytes, body):
+        await super().put(name, size_bytes, body)
+        if self.lies:
+            self.lies -= 1
+            self.corrupt(name, size_bytes - 1)
+
+
+async def test_what_was_put_is_read_back():
+    archive = RemoteArchive(LyingRemote(lies=1), MAGIC)
+    await archive.write_at("a", 0, b"one")
+    assert await archive.read("a") == b"one"
+    with pytest.raises(RemoteFailed, match="other bytes"):
+        await RemoteArchive(LyingRemote(lies=100), MAGIC).write_at("a", 0, b"one")
+
+
 async def test_volumes_are_none_of_its_files():
     remote = MemoryRemote()
 
