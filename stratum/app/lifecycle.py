@@ -33,7 +33,7 @@ from stratum.domain.events import (
     VersionRemoved,
 )
 from stratum.domain.lifecycle import Rule
-from stratum.domain.lifecycle_actions import BY, abortion_due, look
+from stratum.domain.lifecycle_actions import abortion_due, by_a_rule, look
 from stratum.domain.lifecycle_schedule import Clock
 from stratum.domain.lifecycle_timer import Timer, Walk
 from stratum.domain.listing import ListRequest, Position
@@ -167,14 +167,15 @@ class LifecycleWorker:
                     self._configured.discard(bucket)
                 case UploadStarted() as event if event.bucket in self._configured:
                     touched.uploads.append(event)
+                case (VersionRemoved() | DeleteMarkerRemoved()) as event if by_a_rule(event.reason):
+                    pass  # `LifecycleActs` has looked again itself
                 case (
                     VersionCommitted()
                     | VersionChanged()
                     | VersionRemoved()
                     | DeleteMarkerCreated()
                     | DeleteMarkerRemoved()
-                ) as event if event.bucket in self._configured and record.by != BY:
-                    # What we did ourselves, `LifecycleActs` has taken into account.
+                ) as event if event.bucket in self._configured:
                     touched.keys[event.bucket, event.key] = None
         return touched
 

@@ -27,6 +27,7 @@ from stratum.domain.listing import Position as ListPosition
 from stratum.domain.names import BucketName, ObjectKey, UploadId
 from stratum.domain.volume import DeleteMarker, ObjectVersion
 
+_RULE_REASON = "lifecycle rule "
 BY = "lifecycle"
 """Who the journal says it was."""
 
@@ -179,7 +180,12 @@ def abortion_due(
 
 def rule_reason(rule_id: str) -> str:
     """What an event says of why something was removed."""
-    return f"lifecycle rule {rule_id}"
+    return f"{_RULE_REASON}{rule_id}"
+
+
+def by_a_rule(reason: str) -> bool:
+    """Whether a lifecycle rule removed it. Who did is no proof: a user may have any name."""
+    return reason.startswith(_RULE_REASON)
 
 
 def is_final(action: Action, position: Position, bucket: Bucket) -> bool:

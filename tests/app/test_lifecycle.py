@@ -58,6 +58,16 @@ async def test_objects_expire_when_their_days_are_over_and_no_others(store, auto
     assert {(each.by, each.event.reason) for each in removed} == {("lifecycle", "lifecycle rule r")}
 
 
+async def test_a_user_may_have_the_name_of_the_worker(store, autojump_clock):
+    async with store.acting():
+        await store.set_rules(rule(expiration=Expiration(days=2)))
+        transact = store.journal.transact
+        store.journal.transact = lambda decide, *, by: transact(decide, by="lifecycle")
+        await store.put("a", b"1")
+        await store.days(3.1)
+        assert store.keys() == []
+
+
 async def test_an_overwritten_object_has_its_days_again(store, autojump_clock):
     async with store.acting():
         await store.set_rules(rule(expiration=Expiration(days=2)))
