@@ -85,11 +85,29 @@ class AnchorWriter:
 
     async def _write_to(self, archive: EventArchive, anchor: Anchor) -> None:
         try:
-            await append_anchor(archive, anchor)
+            try:
+                await append_anchor(archive, anchor)
+            except RemoteFailed:
+                # Not there, or damaged: then the other places have the same lines.
+                lines = await self._lines_elsewhere(archive)
+                await archive.write_at(ANCHORS_FILE, 0, lines + format_anchor(anchor))
         except (DiskFailed, RemoteFailed) as error:
             log.warning("no anchor in %s: %s", archive.describe(), error)
         else:
             self.last = anchor
+
+    async def _lines_elsewhere(self, damaged: EventArchive) -> bytes:
+        """The longest file of anchors that another place has; nothing if none has one."""
+        found = b""
+        for archive in self._archives:
+            if archive is damaged:
+                continue
+            try:
+                data = await archive.read(ANCHORS_FILE)
+            except (DiskFailed, RemoteFailed):
+                continue
+            found = max(found, data[: parse_anchors(data)[1]], key=len)
+        return found
 
 
 async def append_anchor(archive: EventArchive, anchor: Anchor) -> None:

@@ -68,7 +68,12 @@ class ArchiveEnd:
 async def find_end(archive: EventArchive) -> ArchiveEnd:
     """Read the last segment there is. Raises DiskFailed or RemoteFailed."""
     for name in sorted(filter(is_segment, await archive.names()), reverse=True):
-        data = await archive.read(name)
+        try:
+            data = await archive.read(name)
+        except RemoteFailed as error:
+            # Its names can be had: it answers, and this is not what was put.
+            log.warning("%s", error)
+            data = b"damaged"
         if not data:
             continue  # it was emptied
         found = parse_segment(data)

@@ -7,7 +7,7 @@ from stratum.adapters.memory_journal import MemoryJournal
 from stratum.app.anchors import AnchorWriter, append_anchor, archive_findings
 from stratum.app.journal_mirror import JournalMirror
 from stratum.domain.anchor import ANCHORS_FILE, RECOVERED, make_anchor, parse_anchors
-from stratum.domain.errors import InvalidConfig
+from stratum.domain.errors import InvalidConfig, RemoteFailed
 from stratum.domain.events import CopiesReclaimed
 
 
@@ -66,6 +66,32 @@ async def test_the_head_is_anchored_as_the_journal_grows_and_at_the_end(store, a
             await store.happen()
     assert [each.seq for each in await store.anchors()] == [3, 4, 5]
     assert await store.anchors(0) == await store.anchors(1)
+    assert await store.findings() == []
+
+
+class DamagedArchive(MemoryArchive):
+    """What was put there can't be read, until it is put again."""
+
+    damaged = True
+
+    async def read(self, name):
+        if self.damaged:
+            raise RemoteFailed("not what was put")
+        return await super().read(name)
+
+    async def write_at(self, name, offset, data):
+        self.damaged = False
+        await super().write_at(name, offset, data)
+
+
+async def test_a_damaged_file_of_anchors_is_written_again(store, autojump_clock):
+    await store.writer().write()
+    store.archives.append(DamagedArchive("three"))
+    await store.happen()
+    await store.writer().write()
+    seqs = {each.seq for each in await store.anchors(2)}
+    assert 4 in seqs
+    assert seqs <= {3, 4}
     assert await store.findings() == []
 
 
