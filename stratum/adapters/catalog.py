@@ -8,7 +8,7 @@ none leaves a read transaction open.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from stratum.adapters.catalog_listing import BYTES_END, list_objects
@@ -24,12 +24,14 @@ from stratum.adapters.catalog_schema import (
 )
 from stratum.adapters.catalog_versions import list_versions
 from stratum.adapters.sqlite_connection import meaning_of
+from stratum.adapters.version_cache import VersionCache
 from stratum.domain.catalog import (
     Bucket,
     ListedObject,
     ListedVersion,
 )
 from stratum.domain.checksums import ChecksumAlgorithm, ChecksumType
+from stratum.domain.events import BucketConfigured, BucketCreated, BucketDeleted, Event
 from stratum.domain.listing import ListRequest, Page, Position, after_prefix, paginate
 from stratum.domain.names import BucketName, Caller, ObjectKey, UploadId, VolumeId
 from stratum.domain.volume import DeleteMarker, ObjectVersion, Part, Upload
@@ -55,10 +57,11 @@ class SqliteCatalog(SqlitePlacements):
     """Implements Catalog. Methods raise DiskFailed or JournalCorrupt if SQLite can't answer."""
 
     def __init__(self, connection: sqlite3.Connection, *, caching: bool = False) -> None:
-        """`caching`: keep buckets in memory; whoever commits then calls `forget_buckets`."""
+        """`caching`: keep buckets and versions in memory; whoever commits then calls `forget`."""
         super().__init__(connection)
         self._caching = caching
         self._cached: dict[str, Bucket] = {}
+        self._versions = VersionCache()
 
     # -- namespace ------------------------------------------------------------------------------
     def bucket(self, name: BucketName) -> Bucket | None:
@@ -73,14 +76,17 @@ class SqliteCatalog(SqlitePlacements):
             return bucket
         return None
 
-    def forget_buckets(self, names: Collection[str] | None = None) -> None:
-        """A transaction that changes these buckets (or who knows which) was committed: look them
-        up anew."""
-        if names is None:
+    def forget(self, events: Sequence[Event] | None = None) -> None:
+        """A transaction with these events (or who knows which) was committed: what they change is
+        looked up anew."""
+        if events is None:
             self._cached.clear()
-        else:
-            for name in names:
-                self._cached.pop(name, None)
+            self._versions.clear()
+            return
+        self._versions.forget(events)
+        for event in events:
+            if isinstance(event, BucketCreated | BucketDeleted | BucketConfigured):
+                self._cached.pop(event.bucket, None)
 
     def buckets(self) -> Sequence[Bucket]:
         return [_bucket(*row) for row in self._rows(f"{_BUCKET} ORDER BY name")]
@@ -95,12 +101,18 @@ class SqliteCatalog(SqlitePlacements):
         return not occupied
 
     def version(self, bucket: BucketName, key: ObjectKey) -> ObjectVersion | None:
+        known = self._versions.get(bucket, key)
+        if known is not None:
+            return known
         for row in self._rows(
             f"{_VERSION} JOIN objects ON volumes.id=objects.volume_id"
             " WHERE objects.bucket=? AND objects.key=?",
             (bucket, key.encode()),
         ):
-            return _version(*row)
+            version = _version(*row)
+            if self._caching:
+                self._versions.keep(version)
+            return version
         return None
 
     def delete_marker(self, bucket: BucketName, key: ObjectKey) -> DeleteMarker | None:

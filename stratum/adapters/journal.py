@@ -21,7 +21,7 @@ from stratum.adapters.journal_reader import JournalReader, reading_connections
 from stratum.adapters.journal_writer import JournalWriter, Request
 from stratum.adapters.sqlite_connection import JournalDatastore, checkpoint, meaning_of
 from stratum.domain.errors import DiskFailed, Overloaded, Unavailable
-from stratum.domain.events import BucketConfigured, BucketCreated, BucketDeleted, Recorded
+from stratum.domain.events import Recorded
 from stratum.ports import Decide, NowMs
 
 BATCH_LENGTH_MAX = 256
@@ -72,17 +72,11 @@ class SqliteJournal(JournalReader):
         return request.recorded
 
     def committed(self, request: Request) -> None:
-        """Called before a caller has its answer: nobody may see the bucket as it was before."""
+        """Called before a caller has its answer: nobody may see anything as it was before."""
         if isinstance(request.error, DiskFailed):
-            self._catalog.forget_buckets()  # the transaction may have been committed or not
-        else:
-            self._catalog.forget_buckets(
-                [
-                    each.event.bucket
-                    for each in request.recorded
-                    if isinstance(each.event, BucketCreated | BucketDeleted | BucketConfigured)
-                ]
-            )
+            self._catalog.forget()  # the transaction may have been committed or not
+        elif request.recorded:
+            self._catalog.forget([each.event for each in request.recorded])
 
 
 @asynccontextmanager
