@@ -31,6 +31,8 @@ def make(kind):
             return kind("abc", 784111777000)
         case errors.InvalidRange:
             return kind(10, "bytes=10-")
+        case errors.InvalidStorageClass | errors.InvalidObjectState:
+            return kind("details", "GLACIER")
         case _:
             return kind("details")
 
