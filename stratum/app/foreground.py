@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import trio
 
 LINGER_S = 0.5
@@ -18,15 +15,16 @@ class Foreground:
         self._active = 0
         self._ended_at = float("-inf")
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """Around each request."""
+    def serving(self) -> Foreground:
+        """The context around each request; many at once are one object."""
+        return self
+
+    def __enter__(self) -> None:
         self._active += 1
-        try:
-            yield
-        finally:
-            self._active -= 1
-            self._ended_at = trio.current_time()
+
+    def __exit__(self, *_: object) -> None:
+        self._active -= 1
+        self._ended_at = trio.current_time()
 
     def busy(self) -> bool:
         """True while a request is under way or has only just ended."""

@@ -87,9 +87,9 @@ def customer_key(headers: Headers, prefix: str = CUSTOMER) -> CustomerKey | None
 
     Raises InvalidArgument, S3Error InvalidEncryptionAlgorithmError. No error repeats the key.
     """
-    algorithm, key, md5 = (
-        headers.get(f"{prefix}{name}") for name in ("algorithm", "key", "key-md5")
-    )
+    algorithm = headers.get(f"{prefix}algorithm")
+    key = headers.get(f"{prefix}key")
+    md5 = headers.get(f"{prefix}key-md5")
     if algorithm is None and key is None and md5 is None:
         return None
     about = "Requests specifying Server Side Encryption with Customer provided keys must provide"

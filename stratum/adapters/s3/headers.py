@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from stratum.adapters.s3.dates import parse_http_date, parse_iso_date
 from stratum.adapters.s3.errors import S3Error
 from stratum.adapters.s3.request import Headers, decode_utf8
-from stratum.domain.conditions import Conditions, EntityTags
+from stratum.domain.conditions import NO_CONDITIONS, Conditions, EntityTags
 from stratum.domain.errors import InvalidArgument
 from stratum.domain.names import BucketName, ObjectKey, bucket_name, object_key
 from stratum.domain.ranges import ByteRange, parse_copy_range, parse_range
@@ -34,6 +34,10 @@ UNSUPPORTED_UNLESS = {
     "x-amz-bucket-namespace": ("global",),
 }
 """Headers that change nothing with these values."""
+
+CONDITIONAL_HEADERS = frozenset(
+    ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range")
+)
 
 _LENGTH = re.compile("[0-9]{1,18}").fullmatch
 
@@ -63,6 +67,8 @@ def conditions(headers: Headers, prefix: str = "") -> Conditions:
     Use COPY_SOURCE_PREFIX for those of a copy's source. Dates that cannot be read do not count
     (RFC 9110 §13.1.3, §13.1.4).
     """
+    if not prefix and CONDITIONAL_HEADERS.isdisjoint(headers):
+        return NO_CONDITIONS
     return Conditions(
         if_match=_entity_tags(headers.get(f"{prefix}if-match")),
         if_none_match=_entity_tags(headers.get(f"{prefix}if-none-match")),

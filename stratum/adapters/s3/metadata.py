@@ -89,6 +89,8 @@ def response_overrides(query: Mapping[str, str], *, anonymous: bool) -> dict[str
     Raises S3Error InvalidRequest for anonymous requests, InvalidArgument for control characters.
     """
     headers: dict[str, str] = {}
+    if not query:
+        return headers
     for parameter, name in _OVERRIDES.items():
         value = query.get(parameter)
         if value is None:

@@ -58,6 +58,8 @@ def split_query(raw_query: bytes) -> list[tuple[bytes, bytes]]:
 def parse_query(raw_query: bytes) -> dict[str, str]:
     """Query parameters as text; of repeated ones the first counts. Raise InvalidURI."""
     query: dict[str, str] = {}
+    if not raw_query:
+        return query
     for name, value in split_query(raw_query):
         query.setdefault(decode_utf8(name), decode_utf8(value))
     return query

@@ -123,7 +123,7 @@ def authenticate(
             query.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     if "AWSAccessKeyId" in query:
         raise _signature_v2()
-    in_query = any(name in query for name in ("X-Amz-Algorithm", "X-Amz-Signature"))
+    in_query = "X-Amz-Algorithm" in query or "X-Amz-Signature" in query
     if authorization is None and not in_query:
         return None
     if authorization is not None and in_query:

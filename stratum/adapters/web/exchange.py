@@ -13,7 +13,6 @@ from stratum.adapters.web.request_head import RequestHead
 from stratum.adapters.web.response_head import (
     CONTINUE,
     ResponseHead,
-    asks_to_close,
     render_head,
 )
 from stratum.adapters.web.transfer_coding import ChunkedDecoder
@@ -209,14 +208,15 @@ class Exchange:
     def _start(self, message: Message) -> None:
         if self._response is not None:
             raise RuntimeError("The response was started twice")
-        headers = list(message.get("headers", ()))
-        self._response = render_head(message["status"], headers, method=self._head.method)
+        response = self._response = render_head(
+            message["status"], message.get("headers", ()), method=self._head.method
+        )
         if self._continue_due and not self._transport.buffered_bytes:
             # After a final answer instead of 100 the client may send its body or not, and only
             # closing the connection tells the two apart.
             self._lost = True
         self._keep_alive = not (
-            asks_to_close(headers)
+            response.asks_to_close
             or not self._head.keep_alive
             or self._left_to_read > self._limits.drain_size_bytes
             or self._lost

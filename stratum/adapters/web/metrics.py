@@ -26,6 +26,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
+        self._answered: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._damage = Counter(
             "stratum_damaged_shards",
             "Shards found missing or corrupt while reading",
@@ -41,8 +42,15 @@ class Metrics:
         self.deliveries = DeliveryMetrics(registry)
 
     def request(self, operation: str, status: int, elapsed_s: float) -> None:
-        self._requests.labels(operation, str(status)).inc()
-        self._seconds.labels(operation).observe(elapsed_s)
+        known = self._answered.get((operation, status))
+        if known is None:  # looking the labels up would cost more than counting
+            known = self._answered[operation, status] = (
+                self._requests.labels(operation, str(status)),
+                self._seconds.labels(operation),
+            )
+        count, seconds = known
+        count.inc()
+        seconds.observe(elapsed_s)
 
     def damage(self, tier: Tier) -> None:
         self._damage.labels(tier.value).inc()

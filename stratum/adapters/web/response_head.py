@@ -29,11 +29,8 @@ class ResponseHead(NamedTuple):
     lines: bytes
     length_bytes: int | None
     has_body: bool
-
-
-def asks_to_close(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    asks_to_close: bool
     """Whether the application wants the connection closed after this response."""
-    return any(k.lower() == b"connection" and b"close" in v.lower() for k, v in headers)
 
 
 def render_head(
@@ -51,7 +48,7 @@ def render_head(
         raise ValueError(f"{status} is not a final status")
     lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
     length_bytes: int | None = None
-    has_date = False
+    has_date = asks_to_close = False
     for original_name, value in headers:
         name = original_name.lower()
         if name == b"content-length":
@@ -60,7 +57,10 @@ def render_head(
             length_bytes = int(value)
             if status == 204:
                 continue
-        elif name in (b"connection", b"transfer-encoding"):
+        elif name == b"connection":
+            asks_to_close = asks_to_close or b"close" in value.lower()
+            continue
+        elif name == b"transfer-encoding":
             continue
         elif name == b"date":
             has_date = True
@@ -71,7 +71,7 @@ def render_head(
     if not (head.count(b"\n") == head.count(b"\r") == len(lines)) or b"\0" in head:
         raise ValueError("A response header contains CR, LF or NUL")
     has_body = method != "HEAD" and status not in (204, 304)
-    return ResponseHead(head, length_bytes, has_body)
+    return ResponseHead(head, length_bytes, has_body, asks_to_close)
 
 
 def render_refusal(refused: RequestRefused, *, with_body: bool = True) -> bytes:

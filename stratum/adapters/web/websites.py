@@ -86,7 +86,8 @@ class Websites:
     ) -> Visit | None:
         """The visit that a request is; None if its host is no site. Raises S3Error InvalidURI;
         InvalidBucketName."""
-        name = bucket_of_host(head.headers.get("host", ""), self._domains)
+        domains = self._domains
+        name = bucket_of_host(head.headers.get("host", ""), domains) if domains else None
         if name is None:
             return None
         key = decode_path_segment(head.raw_path[1:])
