@@ -130,9 +130,18 @@ class AccessRecorder:
             self._behind = False
             await self._follow()
         reads, self._reads = self._reads, {}
-        noted = list(reads.items())
-        for start in range(0, len(noted), BATCH_ROWS):
-            await self._store(noted[start : start + BATCH_ROWS])
+        while reads:
+            batch = [(volume_id, reads.pop(volume_id)) for volume_id in [*reads][:BATCH_ROWS]]
+            # Once begun it is done, so that a shutdown neither loses these reads nor counts them
+            # twice; what has not begun is for the last flush.
+            with trio.CancelScope(shield=True):
+                await self._store(batch)
+            try:
+                await trio.lowlevel.checkpoint()
+            except trio.Cancelled:
+                for volume_id, sessions in reads.items():
+                    self._reads[volume_id] = sessions + self._reads.get(volume_id, [])
+                raise
 
     async def _try_flush(self) -> None:
         try:

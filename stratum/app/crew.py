@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
@@ -10,6 +11,8 @@ import trio
 from stratum.domain.errors import StratumError, Unavailable
 
 T = TypeVar("T")
+
+log = logging.getLogger("stratum.crew")
 
 
 class Result(Generic[T]):
@@ -99,9 +102,9 @@ class Crew:
 
     def start(self, function: Callable[..., Awaitable[None]], *args: object) -> None:
         if self._nursery is not None:
-            self._nursery.start_soon(function, *args)
+            self._nursery.start_soon(_contained, function, *args)
         else:
-            trio.lowlevel.spawn_system_task(function, *args)
+            trio.lowlevel.spawn_system_task(_contained, function, *args)
 
     def round(self, jobs: Mapping[int, Callable[[], Awaitable[T]]]) -> Round[T]:
         """Begin jobs together."""
@@ -109,3 +112,11 @@ class Crew:
         for index, job in jobs.items():
             begun.begin(index, job)
         return begun
+
+
+async def _contained(function: Callable[..., Awaitable[None]], *args: object) -> None:
+    """Nobody waits for a job that was left behind: its defect must not take the store down."""
+    try:
+        await function(*args)
+    except Exception:
+        log.exception("a job on a disk failed")

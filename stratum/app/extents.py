@@ -153,18 +153,21 @@ class ExtentWriter:
 
     async def discard(self) -> None:
         """Throw everything away; never raises, bounded in time, works while being cancelled."""
-        busy = self._round.under_way if self._round else []
-        later = self._crew.round({index: partial(self._discard_later, index) for index in busy})
+        current = self._round
+        busy = current.under_way if current else []
+        later = self._crew.round(
+            {index: partial(self._discard_later, current, index) for index in busy if current}
+        )
         idle = [w for index, w in enumerate(self._writers) if index not in busy]
         with trio.move_on_after(CLEANUP_LIMIT_S, shield=True):
             await together(*(writer.discard for writer in idle))
         with trio.move_on_after(DISCARD_PATIENCE_S, shield=True):
             await later.until_all()
 
-    async def _discard_later(self, index: int) -> None:
-        """One task at a time may use a writer: wait for the one that hangs."""
-        assert self._round is not None, "something is under way"
-        await self._round.ended(index)
+    async def _discard_later(self, begun: Round[None], index: int) -> None:
+        """One task at a time may use a writer: wait for the one that hangs, in a round that may be
+        over for all others long before."""
+        await begun.ended(index)
         await self._writers[index].discard()
 
     def _take(self, index: int) -> list[Buffer]:
@@ -188,7 +191,7 @@ class ExtentWriter:
         for index, result in begun.results.items():
             if not result.done:
                 self._give_up(index, "it takes too long")
-                self._crew.start(self._discard_later, index)
+                self._crew.start(self._discard_later, begun, index)
             elif isinstance(result.error, DiskFailed):
                 full += isinstance(result.error, DiskFull)
                 self._give_up(index, str(result.error))

@@ -147,5 +147,8 @@ def test_single_operations(aws, folder, bucket):
     assert listed["NextToken"]
     deletion = '{"Objects": [{"Key": "k"}, {"Key": "copy"}], "Quiet": true}'
     aws("s3api", "delete-objects", "--bucket", bucket, "--delete", deletion)
-    assert "NotImplemented" in aws("s3api", "get-bucket-acl", "--bucket", bucket, code=255)
+    acl = json.loads(aws("s3api", "get-bucket-acl", "--bucket", bucket))
+    assert [grant["Permission"] for grant in acl["Grants"]] == ["FULL_CONTROL"]
+    refused = aws("s3api", "get-object-torrent", *where, "/dev/null", code=255)
+    assert "NotImplemented" in refused
     assert "404" in aws("s3api", "head-object", *where, code=255)

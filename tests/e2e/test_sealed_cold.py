@@ -56,9 +56,9 @@ class Place:
         return done.returncode, done.stdout + done.stderr
 
     def stored(self):
-        """All that the archive holds, by name."""
+        """All volumes that the archive holds, by name; not the copy of the journal."""
         listing = self.archive.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        names = [entry["Key"] for entry in listing]
+        names = [entry["Key"] for entry in listing if "/journal/" not in f"/{entry['Key']}"]
         return {
             name: self.archive.get_object(Bucket=self.bucket, Key=name)["Body"].read()
             for name in names

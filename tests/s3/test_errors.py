@@ -25,6 +25,8 @@ def make(kind):
     match kind:
         case errors.PreconditionFailed:
             return kind("If-Match")
+        case errors.InvalidStorageClass | errors.InvalidObjectState:
+            return kind("details", "GLACIER")
         case errors.NotModified:
             return kind("abc", 784111777000)
         case errors.DeleteMarkerNamed:

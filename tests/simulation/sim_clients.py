@@ -215,7 +215,7 @@ class Client:
         target = self._chance.choice(list(Tier))
         try:
             volume = self._chance.choice(volumes)
-            await self._store.tierer.move_by_hand(volume.id, target, "alice")
+            await self._store.orders.by_hand(volume.id, target, "alice")
         except (MoveRefused, NoSuchVolume, *FAILURES):
             return
 
