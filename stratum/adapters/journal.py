@@ -59,10 +59,11 @@ class SqliteJournal(JournalReader):
         """
         request = Request(decide, by)
         try:
-            with trio.move_on_after(QUEUE_WAIT_S) as waiting:
-                await self._queue.send(request)
-            if waiting.cancelled_caught:
-                raise Overloaded("The journal's queue is full")
+            await trio.lowlevel.checkpoint_if_cancelled()
+            try:
+                self._queue.send_nowait(request)
+            except trio.WouldBlock:
+                await self._wait_for_place(request)
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             raise Unavailable("The journal is closed") from None
         with trio.CancelScope(shield=True):
@@ -70,6 +71,12 @@ class SqliteJournal(JournalReader):
         if request.error is not None:
             raise request.error
         return request.recorded
+
+    async def _wait_for_place(self, request: Request) -> None:
+        with trio.move_on_after(QUEUE_WAIT_S) as waiting:
+            await self._queue.send(request)
+        if waiting.cancelled_caught:
+            raise Overloaded("The journal's queue is full")
 
     def committed(self, request: Request) -> None:
         """Called before a caller has its answer: nobody may see anything as it was before."""

@@ -133,7 +133,8 @@ class ExtentWriter:
             await (wait() if wait is not None else self._writers[index].seal(self._take(index)))
 
         rest = [index for index in self._alive if index in waits or begun.get(index) is None]
-        await self._each(seal, rest)
+        if rest:
+            await self._each(seal, rest)
         return self.extent()
 
     async def _wait_together(self, waits: dict[int, Sealing]) -> None:
