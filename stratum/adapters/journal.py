@@ -138,6 +138,8 @@ async def _write(
         try:
             async for first in receive:
                 waiting.append(first)
+                # Who is about to come may share the transaction: a commit costs more than a turn.
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 while waiting:
                     _take(receive, waiting)
                     answered = await writer.run(waiting)
