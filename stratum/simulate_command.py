@@ -68,14 +68,16 @@ def add_parser(
     )
     source.add_argument(
         "--trace",
-        action="append",
+        action="extend",
+        nargs="+",
         metavar="FILE",
         help="CSV or Parquet with the columns t (seconds), key, op (PUT, GET, DELETE), size;"
-        " repeat for several",
+        " one or several",
     )
     parser.add_argument(
         "--policy",
-        action="append",
+        action="extend",
+        nargs="+",
         choices=POLICIES,
         metavar="NAME",
         help=f"repeat for several; default all: {', '.join(POLICIES)}",

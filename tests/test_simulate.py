@@ -60,7 +60,7 @@ def test_all_policies_are_compared_with_the_optimum(simulate, trace, tmp_path):
 
 
 def test_text_names_policies_and_what_was_left_out(simulate, trace):
-    code, output = simulate("--trace", trace, "--policy", "hazard", "--policy", "always-warm")
+    code, output = simulate("--trace", trace, "--policy", "hazard", "always-warm")
     assert code == 0
     assert "× opt" in output.out
     assert "left out: 1 request for keys that were not there" in output.out
