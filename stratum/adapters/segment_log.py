@@ -140,7 +140,9 @@ class SegmentLog:
         for append in appends:
             append.call = call
         self._queue += appends
-        self._start()
+        if not self._busy:
+            # Not at once: what else this turn of the loop hands over may share the batch.
+            trio.lowlevel.current_trio_token().run_sync_soon(self._start, idempotent=True)
 
         def abort(_: object) -> trio.lowlevel.Abort:
             call.task = None
